@@ -1,0 +1,39 @@
+/**
+ * Export as C: one folder with model.h, model.c, the kernels in use and an example main.c.
+ */
+#ifndef MEMNET_EMIT_H
+#define MEMNET_EMIT_H
+
+#include "memnet/graph.h"
+#include "memnet/model.h"
+#include "memnet/plan.h"
+#include "memnet/tensors.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** All borrowed. */
+typedef struct mn_emit_input {
+    const mn_graph *graph;     /**< After mn_deploy(). */
+    const mn_tensors *tensors; /**< Folded, in graph order. */
+    const mn_plan *plan;       /**< Of that graph. */
+    const mn_model *model;     /**< For preprocessing and class names. */
+    bool force;                /**< Overwrite the files of an earlier export. */
+} mn_emit_input;
+
+/**
+ * Writes the folder. The code is C99 that is also C++11, uses no heap and no libc beyond string.h
+ * and stdint.h (the example main.c apart), keeps everything in one static arena of exactly
+ * plan->arena_bytes, and writes weights so that they read back to the same floats.
+ *
+ * @param folder  Made with its parents. A folder that exists and is not empty is refused unless
+ *                `force`; nothing is written in that case.
+ * @retval MN_ERR_IO  The folder exists, or cannot be written.
+ */
+MN_API mn_status mn_emit_c(const mn_emit_input *input, const char *folder, mn_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,83 @@
+/*
+ * Float kernels of memnet: one inference, batch 1, no heap, no libc.
+ * SPDX-License-Identifier: 0BSD
+ *
+ * Compiled into the library and copied verbatim into exported code, so this is C99 that is also
+ * C++11. Values are (H,W,C), channels last; element (y,x,c) lies at
+ * base[(y*W + x)*stride + c], where the pixel stride is at least C: a value may be a slice of a
+ * wider one. Sizes are in elements unless a name ends in _bytes.
+ */
+#ifndef MN_F32_H
+#define MN_F32_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Activation applied to what a kernel writes. */
+enum { MN_F32_LINEAR = 0, MN_F32_RELU = 1, MN_F32_RELU6 = 2 };
+
+/* Shapes and sliding window of convolutions and pools. Padding at the bottom and right follows
+ * from the output size. */
+typedef struct mn_f32_window {
+    int32_t in_h, in_w, in_c, in_stride;
+    int32_t out_h, out_w, out_c, out_stride;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    int32_t groups; /* mn_f32_conv only */
+    int32_t act;
+} mn_f32_window;
+
+/* Shapes of kernels without a window: `pixels` = H*W. */
+typedef struct mn_f32_span {
+    int32_t pixels, channels;
+    int32_t in_stride, in2_stride, out_stride;
+    int32_t act;
+} mn_f32_span;
+
+/* Convolution. weights (O,KH,KW,I/groups), bias (O). `in` and `out` share no byte. */
+void mn_f32_conv(const float *in,
+                 float *out,
+                 const float *weights,
+                 const float *bias,
+                 const mn_f32_window *window);
+
+/* Depthwise convolution, one filter a channel. weights (KH,KW,C), bias (C). No byte shared. */
+void mn_f32_depthwise(const float *in,
+                      float *out,
+                      const float *weights,
+                      const float *bias,
+                      const mn_f32_window *window);
+
+/* Pools; average counts only elements inside the image. No byte shared. */
+void mn_f32_max_pool(const float *in, float *out, const mn_f32_window *window);
+void mn_f32_avg_pool(const float *in, float *out, const mn_f32_window *window);
+
+/* Mean over all pixels: out (C). No byte shared. */
+void mn_f32_global_pool(const float *in, float *out, const mn_f32_span *span);
+
+/* out (outputs) = weights (outputs, pixels*channels, in the input's order) * in + bias. */
+void mn_f32_fully_connected(const float *in,
+                            float *out,
+                            const float *weights,
+                            const float *bias,
+                            int32_t outputs,
+                            const mn_f32_span *span);
+
+/* out = act(a + b), element by element; out may be a or b itself (same stride). */
+void mn_f32_add(const float *a, const float *b, float *out, const mn_f32_span *span);
+
+/* out = act(in): copies a value, which is also how concat by copy and lone activations run; out
+ * may be in itself (same stride). */
+void mn_f32_copy(const float *in, float *out, const mn_f32_span *span);
+
+/* Scratch bytes that a kernel needs in the arena beside its input and output. The planner asks
+ * these; float kernels keep their sums in registers and need none. */
+int32_t mn_f32_conv_scratch_bytes(const mn_f32_window *window);
+int32_t mn_f32_depthwise_scratch_bytes(const mn_f32_window *window);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
