@@ -25,29 +25,24 @@ extern "C" {
 #define MN_NONE UINT32_MAX /**< "no such index" for every uint32_t id. */
 #endif
 
-/* The one list of primitives: name in JSON and messages, least and most inputs. */
-#define MN_PRIM_LIST(X)                                                                            \
-    X(MN_PRIM_INPUT, "input", 0, 0)                                                                \
-    X(MN_PRIM_CONV, "conv", 1, 1)                                                                  \
-    X(MN_PRIM_BATCH_NORM, "batch_norm", 1, 1)                                                      \
-    X(MN_PRIM_RELU, "relu", 1, 1)                                                                  \
-    X(MN_PRIM_RELU6, "relu6", 1, 1)                                                                \
-    X(MN_PRIM_ADD, "add", 2, 2)                                                                    \
-    X(MN_PRIM_CONCAT, "concat", 1, 1024)                                                           \
-    X(MN_PRIM_MAX_POOL, "max_pool", 1, 1)                                                          \
-    X(MN_PRIM_AVG_POOL, "avg_pool", 1, 1)                                                          \
-    X(MN_PRIM_GLOBAL_POOL, "global_pool", 1, 1)                                                    \
-    X(MN_PRIM_FULLY_CONNECTED, "fully_connected", 1, 1)                                            \
-    X(MN_PRIM_RESHAPE, "reshape", 1, 1)                                                            \
-    X(MN_PRIM_IDENTITY, "identity", 1, 1)                                                          \
-    X(MN_PRIM_FAKE_QUANT, "fake_quant", 1, 1)                                                      \
-    X(MN_PRIM_OPAQUE, "opaque", 0, 1024)
-
+/** Kinds of nodes. Names, arities and rules stand in one table, graph/primitive.c. */
 typedef enum mn_prim {
-#define MN__PRIM_ENUM(name, text, least, most) name,
-    MN_PRIM_LIST(MN__PRIM_ENUM)
-#undef MN__PRIM_ENUM
-        MN_PRIM_COUNT
+    MN_PRIM_INPUT,
+    MN_PRIM_CONV,
+    MN_PRIM_BATCH_NORM,
+    MN_PRIM_RELU,
+    MN_PRIM_RELU6,
+    MN_PRIM_ADD,
+    MN_PRIM_CONCAT, /**< along the channels */
+    MN_PRIM_MAX_POOL,
+    MN_PRIM_AVG_POOL,    /**< mean of the elements inside the image: excludes the padding */
+    MN_PRIM_GLOBAL_POOL, /**< mean over all pixels */
+    MN_PRIM_FULLY_CONNECTED,
+    MN_PRIM_RESHAPE,
+    MN_PRIM_IDENTITY,
+    MN_PRIM_FAKE_QUANT,
+    MN_PRIM_OPAQUE, /**< an imported op of which only the sizes are known */
+    MN_PRIM_COUNT
 } mn_prim;
 
 /** Shape of a value for one image. A vector is (1,1,C). */
