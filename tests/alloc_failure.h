@@ -1,6 +1,8 @@
 /* Lets the n-th allocation fail and counts what is allocated, for tests that are linked with the
  * --wrap options of `wrapped_tests` in tests/meson.build. Allocations of shared libraries are not
- * wrapped; those of jansson take part through alloc_failure_setup(). Include in one file only. */
+ * wrapped; those of jansson are counted through alloc_failure_setup(), but never fail: its lexer
+ * (2.14) overlooks a failed append and then trips over its own assertion. Include in one file only.
+ */
 #ifndef MN_TESTS_ALLOC_FAILURE_H
 #define MN_TESTS_ALLOC_FAILURE_H
 
@@ -53,11 +55,17 @@ char *__wrap_strdup(const char *text)
     return alloc_fails(strlen(text) + 1) ? NULL : __real_strdup(text);
 }
 
+static void *counted_malloc(size_t bytes)
+{
+    alloc_state.bytes += bytes;
+    return __real_malloc(bytes);
+}
+
 /* A group setup: brings jansson in. */
 static int alloc_failure_setup(void **state)
 {
     (void)state;
-    json_set_alloc_funcs(__wrap_malloc, free);
+    json_set_alloc_funcs(counted_malloc, free);
     return 0;
 }
 
