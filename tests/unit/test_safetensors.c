@@ -1,6 +1,8 @@
 /* Safetensors: round trips, the exact bytes, and every way in which a file can be wrong. */
 #include "test.h"
 
+#include <sys/wait.h>
+
 #include "alloc_failure.h"
 #include "base/random.h"
 #include "base/size.h"
@@ -714,7 +716,7 @@ static void test_python_reads_it(void **state)
                                    "\"empty\" I32 [0, 7]\n"
                                    "\"bias\" I32 [2] -2147483648 2147483647\n";
     const char *tests = getenv("MEMNET_TESTS");
-    if (tests == NULL || system("python3 -c 'import json, struct' 2>/dev/null") != 0)
+    if (tests == NULL)
         skip();
     char *path = mn_path_join(*state, "a.safetensors");
     mn_tensors *tensors = new_sample();
@@ -730,11 +732,14 @@ static void test_python_reads_it(void **state)
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
     output[fread(output, 1, sizeof output - 1, pipe)] = '\0';
-    assert_int_equal(pclose(pipe), 0);
-    assert_string_equal(output, expected);
+    int result = pclose(pipe);
     mn_metadata_done(&metadata);
     mn_tensors_free(tensors);
     free(path);
+    if (WIFEXITED(result) && WEXITSTATUS(result) == 127)
+        skip(); /* the shell has found no python3 */
+    assert_string_equal(output, expected);
+    assert_int_equal(result, 0);
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */
