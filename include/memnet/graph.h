@@ -63,9 +63,9 @@ typedef enum mn_act { MN_ACT_NONE, MN_ACT_RELU, MN_ACT_RELU6 } mn_act;
 
 /** Grid of a fake_quant node: real = scale * (q - zero_point), q in [low, high]. */
 typedef struct mn_quant_grid {
-    float scale; /**< > 0 and finite. */
-    int32_t zero_point;
-    int32_t low, high; /**< low < high. */
+    float scale;        /**< > 0 and finite. */
+    int32_t zero_point; /**< In [low, high]: zero is on the grid. */
+    int32_t low, high;  /**< low < high. */
 } mn_quant_grid;
 
 /** What a tensor is to its node. conv and fully_connected: weight, bias; batch_norm: the rest. */

@@ -1,0 +1,149 @@
+/**
+ * Training: how a network learns, on oneDNN. A trainer owns one network and its optimiser state;
+ * it runs whole epochs, evaluates, and hands the numbers out as plain tensors.
+ *
+ * Same options, same seed, same number of threads: same result, bit by bit.
+ */
+#ifndef MEMNET_TRAIN_H
+#define MEMNET_TRAIN_H
+
+#include "memnet/batches.h"
+#include "memnet/dataset.h"
+#include "memnet/graph.h"
+#include "memnet/tensors.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Learning rate over the steps of a training, always ending at zero. */
+typedef enum mn_schedule {
+    MN_SCHEDULE_COSINE,   /**< Five percent of linear warm-up, then half a cosine. */
+    MN_SCHEDULE_ONE_CYCLE /**< Linear up over the first quarter, linear down to zero. */
+} mn_schedule;
+
+typedef struct mn_train_opts {
+    uint32_t epochs;              /**< Length of the schedule, default 10. */
+    uint32_t batch;               /**< Default 64. */
+    float learning_rate;          /**< Peak, default 0.05. */
+    float momentum;               /**< Nesterov, default 0.9. */
+    float weight_decay;           /**< On conv and fully connected weights only, default 5e-4. */
+    float label_smoothing;        /**< [0, 1), default 0.1. */
+    mn_schedule schedule;         /**< Default MN_SCHEDULE_ONE_CYCLE. */
+    mn_augmentation augmentation; /**< Default: crop padding 2, flip, no cutout. */
+    uint64_t seed;                /**< Of initial weights, order and augmentation; default 1. */
+    uint32_t threads;             /**< Of the compute library, default 1; part of the result. */
+} mn_train_opts;
+
+MN_API mn_train_opts mn_train_opts_default(void);
+
+/** MN_ERR_ARG names the first option that is out of range or not finite. */
+MN_API mn_status mn_train_opts_check(const mn_train_opts *opts, mn_error *err);
+
+/** Memory that is reused from one trainer to the next: first touch of fresh pages is slow. */
+typedef struct mn_arena mn_arena;
+
+/** Everything is borrowed while the trainer lives. */
+typedef struct mn_trainer_setup {
+    const mn_graph *graph;     /**< Before the deploy pass: batch norms unfolded. One input. */
+    const mn_dataset *dataset; /**< NULL: the trainer can only evaluate what is passed to it. */
+    const uint32_t *indices;   /**< Which training images to learn from. */
+    uint32_t index_count;
+    mn_preprocessing preprocessing;
+    const mn_tensors *initial; /**< In graph order; NULL: random from the seed. Copied. */
+    mn_train_opts opts;
+    mn_arena *arena; /**< Reset by the trainer; NULL: one of its own. */
+} mn_trainer_setup;
+
+typedef struct mn_trainer mn_trainer;
+
+/**
+ * @retval MN_ERR_MISMATCH     Data set and network differ in shape or classes.
+ * @retval MN_ERR_UNSUPPORTED  A primitive that cannot be trained (grouped but not depthwise conv).
+ * @retval MN_ERR_BACKEND      oneDNN refused; the message has its status.
+ */
+MN_API mn_status mn_trainer_create(const mn_trainer_setup *setup,
+                                   mn_trainer **ret_trainer,
+                                   mn_error *err);
+/** NULL is fine. */
+MN_API void mn_trainer_free(mn_trainer *trainer);
+
+typedef struct mn_epoch_result {
+    uint32_t epoch;  /**< Of this result, from 1. */
+    double loss;     /**< Mean training loss of the epoch, label smoothing included. */
+    double train_ms; /**< Wall time of the epoch. */
+    double wait_ms;  /**< Of that, waiting for data. */
+} mn_epoch_result;
+
+/** Trains one epoch. MN_ERR_LIMIT when a loss is not finite; MN_ERR_ARG past opts.epochs. */
+MN_API mn_status mn_trainer_epoch(mn_trainer *trainer, mn_epoch_result *ret_result, mn_error *err);
+
+/** Epochs that were trained, checkpoints included. */
+MN_API uint32_t mn_trainer_epochs_done(const mn_trainer *trainer);
+
+typedef struct mn_eval_result {
+    uint32_t count, correct;
+    double loss; /**< Mean cross-entropy without smoothing. */
+} mn_eval_result;
+
+/**
+ * Classifies images in evaluation mode (running statistics).
+ * @param indices          Which of `images`; NULL: all.
+ * @param ret_predictions  NULL, or room for as many class numbers as images are evaluated.
+ */
+MN_API mn_status mn_trainer_evaluate(mn_trainer *trainer,
+                                     const mn_dataset *dataset,
+                                     const mn_images *images,
+                                     const uint32_t *indices,
+                                     uint32_t index_count,
+                                     mn_eval_result *ret_result,
+                                     uint16_t *ret_predictions,
+                                     mn_error *err);
+
+/** The network's numbers in graph order; the caller frees. */
+MN_API mn_status mn_trainer_tensors(mn_trainer *trainer, mn_tensors **ret_tensors, mn_error *err);
+
+/** Saves weights, optimiser state and progress, atomically. */
+MN_API mn_status mn_trainer_save(mn_trainer *trainer, const char *path, mn_error *err);
+
+/** Continues from a checkpoint of the same network and options, to the very losses of a training
+ * that was never interrupted. MN_ERR_MISMATCH names what differs. */
+MN_API mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_error *err);
+
+/** Bytes of activations, gradients, weights and optimiser state in the arena. */
+MN_API size_t mn_trainer_arena_bytes(const mn_trainer *trainer);
+
+/** Calls `visit` for every compute primitive of the network with its layer's name, what it does
+ * ("forward", "evaluate", "backward data", "backward weights") and the implementation's name. */
+MN_API void mn_trainer_visit_primitives(
+    const mn_trainer *trainer,
+    void (*visit)(void *context, const char *layer, const char *phase, const char *implementation),
+    void *context);
+
+/** Random initial numbers: He normal (fan-in) for weights, 1 for gamma and variance, 0 elsewhere.
+ * Each tensor has a stream of its own from (seed, name). */
+MN_API mn_status mn_tensors_initialise(const mn_graph *graph,
+                                       uint64_t seed,
+                                       mn_tensors **ret_tensors,
+                                       mn_error *err);
+
+/**
+ * Initial numbers of a child network from its parent's: tensors of layers that the map continues
+ * are copied channel by channel (slices where shapes differ; input channels follow the concat
+ * parts that they came from), all others are random as in mn_tensors_initialise().
+ *
+ * @param layer_parents  (layer_count): parent's layer of each of the child's, or MN_NONE.
+ */
+MN_API mn_status mn_tensors_inherit(const mn_graph *child,
+                                    const uint32_t *layer_parents,
+                                    uint32_t layer_count,
+                                    const mn_graph *parent,
+                                    const mn_tensors *parent_tensors,
+                                    uint64_t seed,
+                                    mn_tensors **ret_tensors,
+                                    mn_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

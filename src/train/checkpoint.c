@@ -1,0 +1,178 @@
+/*
+ * Checkpoints: weights, velocities and progress in one safetensors file. The order of the images
+ * and the learning rate are functions of seed and epoch, so nothing else has to be stored.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "graph/metadata.h"
+#include "graph/safetensors.h"
+#include "train/trainer.h"
+
+static const char velocity_prefix[] = "velocity/";
+
+/* One line that is equal for trainings that may continue each other. */
+static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *err)
+{
+    const mn_train_opts *o = &trainer->setup.opts;
+    mn_buffer text;
+    mn_buffer_init(&text);
+    mn_buffer_printf(&text,
+                     "epochs %u batch %u rate %.9g momentum %.9g decay %.9g smoothing %.9g "
+                     "schedule %d crop %u flip %d cutout %u seed %" PRIu64 " threads %u images %u",
+                     o->epochs,
+                     trainer->net->batch,
+                     (double)o->learning_rate,
+                     (double)o->momentum,
+                     (double)o->weight_decay,
+                     (double)o->label_smoothing,
+                     (int)o->schedule,
+                     o->augmentation.crop_padding,
+                     (int)o->augmentation.flip,
+                     o->augmentation.cutout,
+                     o->seed,
+                     o->threads,
+                     trainer->setup.index_count);
+    mn_status status = mn_buffer_take(&text, ret_text, err);
+    mn_buffer_done(&text);
+    return status;
+}
+
+/* Appends a copy of `from` to `to`, its names behind `prefix`. */
+static mn_status
+append_all(mn_tensors *to, const mn_tensors *from, const char *prefix, mn_error *err)
+{
+    mn_status status = MN_OK;
+    for (uint32_t i = 0; i < from->count && status == MN_OK; i++) {
+        const mn_tensor *t = &from->items[i];
+        size_t bytes = strlen(prefix) + strlen(t->name) + 1;
+        char *name = mn_calloc(bytes, 1);
+        mn_tensor *added = NULL;
+        if (name == NULL)
+            return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+        snprintf(name, bytes, "%s%s", prefix, t->name);
+        status = mn_tensors_add(to, name, t->dtype, t->rank, t->dims, &added, err);
+        if (status == MN_OK)
+            memcpy(added->data, t->data, mn_tensor_elements(t) * mn_dtype_bytes(t->dtype));
+        free(name);
+    }
+    return status;
+}
+
+mn_status mn_trainer_save(mn_trainer *trainer, const char *path, mn_error *err)
+{
+    mn_tensors *all = NULL;
+    mn_tensors *velocities = NULL;
+    char *training = NULL;
+    char epochs[16];
+    mn_metadata metadata = {0};
+    mn_status status = mn_trainer_tensors(trainer, &all, err);
+    if (status == MN_OK)
+        status = mn_tensors_create_for_graph(trainer->setup.graph, &velocities, err);
+    if (status == MN_OK)
+        status = mn__parameters_export(trainer->net, MN__PART_VELOCITY, velocities, err);
+    if (status == MN_OK)
+        status = append_all(all, velocities, velocity_prefix, err);
+    if (status == MN_OK)
+        status = describe(trainer, &training, err);
+    snprintf(epochs, sizeof epochs, "%u", trainer->epochs_done);
+    if (status == MN_OK)
+        status = mn_metadata_add(&metadata, "training", training, err);
+    if (status == MN_OK)
+        status = mn_metadata_add(&metadata, "epochs_done", epochs, err);
+    if (status == MN_OK)
+        status = mn_safetensors_save(path, all, &metadata, err);
+    mn_metadata_done(&metadata);
+    free(training);
+    mn_tensors_free(velocities);
+    mn_tensors_free(all);
+    return status;
+}
+
+/* Checks that the file continues this very training; yields its number of epochs. */
+static mn_status check_metadata(const mn_trainer *trainer,
+                                const char *path,
+                                const mn_metadata *metadata,
+                                uint32_t *ret_epochs,
+                                mn_error *err)
+{
+    char *training = NULL;
+    int64_t epochs = 0;
+    const char *stored = mn_metadata_get(metadata, "training");
+    const char *done = mn_metadata_get(metadata, "epochs_done");
+    if (stored == NULL || done == NULL)
+        return mn_error_set(err, MN_ERR_FORMAT, "%s: not a checkpoint of a training", path);
+    mn_status status = describe(trainer, &training, err);
+    if (status != MN_OK)
+        return status;
+    if (strcmp(stored, training) != 0)
+        status = mn_error_set(err,
+                              MN_ERR_MISMATCH,
+                              "%s: was trained with '%.150s', now '%.150s'",
+                              path,
+                              stored,
+                              training);
+    if (status == MN_OK)
+        status = mn_integer_parse("epochs_done", done, 0, trainer->setup.opts.epochs, &epochs, err);
+    if (status == MN_OK)
+        *ret_epochs = (uint32_t)epochs;
+    free(training);
+    return status;
+}
+
+/* A list that holds the tensors behind `prefix`, without it. */
+static mn_status
+strip_prefix(const mn_tensors *from, const char *prefix, mn_tensors **ret, mn_error *err)
+{
+    mn_tensors *list = NULL;
+    size_t length = strlen(prefix);
+    mn_status status = mn_tensors_create(&list, err);
+    for (uint32_t i = 0; status == MN_OK && i < from->count; i++) {
+        const mn_tensor *t = &from->items[i];
+        mn_tensor *added = NULL;
+        if (strncmp(t->name, prefix, length) != 0)
+            continue;
+        status = mn_tensors_add(list, t->name + length, t->dtype, t->rank, t->dims, &added, err);
+        if (status == MN_OK)
+            memcpy(added->data, t->data, mn_tensor_elements(t) * mn_dtype_bytes(t->dtype));
+    }
+    if (status == MN_OK)
+        *ret = list;
+    else
+        mn_tensors_free(list);
+    return status;
+}
+
+mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_error *err)
+{
+    mn_tensors *all = NULL;
+    mn_tensors *velocity_list = NULL;
+    mn_tensors *values = NULL;
+    mn_tensors *velocities = NULL;
+    mn_metadata metadata = {0};
+    uint32_t epochs = 0;
+    mn_status status = mn_safetensors_load(path, &all, &metadata, err);
+    if (status == MN_OK)
+        status = check_metadata(trainer, path, &metadata, &epochs, err);
+    if (status == MN_OK)
+        status = mn_tensors_arrange(trainer->setup.graph, all, &values, err);
+    if (status == MN_OK)
+        status = strip_prefix(all, velocity_prefix, &velocity_list, err);
+    if (status == MN_OK)
+        status = mn_tensors_arrange(trainer->setup.graph, velocity_list, &velocities, err);
+    if (status == MN_OK)
+        status = mn__parameters_import(trainer->net, MN__PART_VALUE, values, err);
+    if (status == MN_OK)
+        status = mn__parameters_import(trainer->net, MN__PART_VELOCITY, velocities, err);
+    if (status == MN_OK)
+        trainer->epochs_done = epochs;
+    mn_tensors_free(velocities);
+    mn_tensors_free(values);
+    mn_tensors_free(velocity_list);
+    mn_tensors_free(all);
+    mn_metadata_done(&metadata);
+    return status;
+}

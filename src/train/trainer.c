@@ -1,0 +1,303 @@
+/*
+ * The trainer: runs epochs and evaluations of one network. Invariant: after every public call the
+ * copies of the weights in other layouts agree with the weights.
+ */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "train/loss.h"
+#include "train/schedule.h"
+
+static mn_status check_setup(const mn_trainer_setup *setup, mn_error *err)
+{
+    mn_status status = mn_train_opts_check(&setup->opts, err);
+    const mn_node *last = mn_graph_node(setup->graph, mn_graph_output(setup->graph, 0));
+    const mn_dataset *dataset = setup->dataset;
+    if (status != MN_OK)
+        return status;
+    if (mn_graph_output_count(setup->graph) != 1 || last->prim != MN_PRIM_FULLY_CONNECTED)
+        return mn_error_set(
+            err, MN_ERR_UNSUPPORTED, "%s: expected a fully connected layer at the end", last->name);
+    if (dataset == NULL)
+        return MN_OK;
+    const mn_shape in = mn_graph_node(setup->graph, 0)->shape;
+    if (!mn_shape_equal(in, dataset->shape))
+        return mn_error_set(err,
+                            MN_ERR_MISMATCH,
+                            "the network reads (%u,%u,%u), the data set has (%u,%u,%u)",
+                            in.h,
+                            in.w,
+                            in.c,
+                            dataset->shape.h,
+                            dataset->shape.w,
+                            dataset->shape.c);
+    if (last->shape.c != dataset->class_count)
+        return mn_error_set(err,
+                            MN_ERR_MISMATCH,
+                            "the network has %u classes, the data set %u",
+                            last->shape.c,
+                            dataset->class_count);
+    if (setup->index_count == 0)
+        return mn_error_set(err, MN_ERR_ARG, "no images to train on");
+    return MN_OK;
+}
+
+static mn_status start_weights(mn_trainer *trainer, mn_error *err)
+{
+    const mn_trainer_setup *setup = &trainer->setup;
+    mn_tensors *random = NULL;
+    mn_status status = MN_OK;
+    if (setup->initial == NULL)
+        status = mn_tensors_initialise(setup->graph, setup->opts.seed, &random, err);
+    if (status == MN_OK)
+        status = mn__parameters_import(
+            trainer->net, MN__PART_VALUE, random == NULL ? setup->initial : random, err);
+    mn_tensors_free(random);
+    return status;
+}
+
+static mn_status start_batches(mn_trainer *trainer, mn_error *err)
+{
+    const mn_trainer_setup *setup = &trainer->setup;
+    mn_batches_opts opts = {
+        .dataset = setup->dataset,
+        .images = &setup->dataset->train,
+        .indices = setup->indices,
+        .index_count = setup->index_count,
+        .batch = trainer->net->batch,
+        .preprocessing = setup->preprocessing,
+        .augmentation = setup->opts.augmentation,
+        .shuffle = true,
+        .seed = setup->opts.seed,
+    };
+    return mn_batches_create(&opts, &trainer->batches, err);
+}
+
+mn_status mn_trainer_create(const mn_trainer_setup *setup, mn_trainer **ret_trainer, mn_error *err)
+{
+    mn_status status = check_setup(setup, err);
+    if (status != MN_OK)
+        return status;
+    mn_trainer *trainer = mn_calloc(1, sizeof *trainer);
+    if (trainer == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    trainer->setup = *setup;
+    uint32_t batch = setup->opts.batch;
+    if (setup->dataset != NULL && setup->index_count < batch)
+        batch = setup->index_count;
+    if (setup->arena == NULL)
+        status = mn_arena_create(&trainer->own_arena, err);
+    if (status == MN_OK)
+        status = mn__network_create(setup->graph,
+                                    batch,
+                                    setup->opts.threads,
+                                    setup->arena == NULL ? trainer->own_arena : setup->arena,
+                                    &trainer->net,
+                                    err);
+    if (status == MN_OK)
+        status = start_weights(trainer, err);
+    if (status == MN_OK && setup->dataset != NULL)
+        status = start_batches(trainer, err);
+    if (status != MN_OK) {
+        mn_trainer_free(trainer);
+        return status;
+    }
+    *ret_trainer = trainer;
+    return MN_OK;
+}
+
+void mn_trainer_free(mn_trainer *trainer)
+{
+    if (trainer == NULL)
+        return;
+    mn_batches_free(trainer->batches);
+    mn__network_free(trainer->net);
+    mn_arena_free(trainer->own_arena);
+    free(trainer);
+}
+
+static void update_weights(mn__network *net, const mn_train_opts *opts, float rate)
+{
+    for (uint32_t t = 0; t < mn_graph_tensor_count(net->graph); t++) {
+        mn__parameter *p = &net->parameters[t];
+        if (p->gradient == NULL)
+            continue;
+        mn__sgd step = {.rate = rate,
+                        .momentum = opts->momentum,
+                        .decay = p->decays ? opts->weight_decay : 0.0f};
+        net->backend.simd->sgd(&step, p->value, p->gradient, p->velocity, p->count);
+    }
+}
+
+static mn_status
+train_step(mn_trainer *trainer, const mn_batch *batch, float rate, double *ret_loss, mn_error *err)
+{
+    mn__network *net = trainer->net;
+    mn_status status = mn__network_set_input(net, batch->images, err);
+    if (status == MN_OK)
+        status = mn__network_run(net, &net->forward, err);
+    if (status != MN_OK)
+        return status;
+    double loss = mn__loss(net->output->data,
+                           batch->labels,
+                           net->batch,
+                           batch->count,
+                           net->output->lanes,
+                           trainer->setup.opts.label_smoothing,
+                           net->output_gradient);
+    if (!isfinite(loss))
+        return mn_error_set(err, MN_ERR_LIMIT, "the loss is not finite");
+    status = mn__network_run(net, &net->backward, err);
+    if (status != MN_OK)
+        return status;
+    update_weights(net, &trainer->setup.opts, rate);
+    *ret_loss = loss;
+    return mn__network_run(net, &net->refresh, err);
+}
+
+mn_status mn_trainer_epoch(mn_trainer *trainer, mn_epoch_result *ret_result, mn_error *err)
+{
+    const mn_train_opts *opts = &trainer->setup.opts;
+    if (trainer->batches == NULL || trainer->epochs_done >= opts->epochs)
+        return mn_error_set(err,
+                            MN_ERR_ARG,
+                            "epoch %u of a training of %u",
+                            trainer->epochs_done + 1,
+                            trainer->batches == NULL ? 0 : opts->epochs);
+    uint64_t per_epoch = mn_batches_per_epoch(trainer->batches);
+    uint64_t step = per_epoch * trainer->epochs_done;
+    uint64_t steps = per_epoch * opts->epochs;
+    double wait_before = mn_batches_wait_ms(trainer->batches);
+    int64_t start = mn_clock_ms();
+    double sum = 0.0;
+    mn_batch batch;
+    mn_batches_begin(trainer->batches, trainer->epochs_done);
+    while (mn_batches_next(trainer->batches, &batch)) {
+        double loss = 0.0;
+        float rate = mn__schedule_rate(opts->schedule, opts->learning_rate, step++, steps);
+        mn_status status = train_step(trainer, &batch, rate, &loss, err);
+        if (status != MN_OK)
+            return mn_error_prefix(err, status, "epoch %u", trainer->epochs_done + 1);
+        sum += loss;
+    }
+    trainer->epochs_done++;
+    *ret_result = (mn_epoch_result){
+        .epoch = trainer->epochs_done,
+        .loss = sum / (double)per_epoch,
+        .train_ms = (double)(mn_clock_ms() - start),
+        .wait_ms = mn_batches_wait_ms(trainer->batches) - wait_before,
+    };
+    return MN_OK;
+}
+
+uint32_t mn_trainer_epochs_done(const mn_trainer *trainer)
+{
+    return trainer->epochs_done;
+}
+
+/* Classifies one batch that the network has run on. */
+static void classify_batch(const mn__network *net,
+                           const mn_batch *batch,
+                           mn_eval_result *result,
+                           uint16_t *predictions)
+{
+    uint32_t classes = net->output->lanes;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint32_t best = 0;
+        result->loss +=
+            mn__classify(net->output->data + (size_t)i * classes, classes, batch->labels[i], &best);
+        result->correct += best == batch->labels[i];
+        if (predictions != NULL)
+            predictions[result->count] = (uint16_t)best;
+        result->count++;
+    }
+}
+
+mn_status mn_trainer_evaluate(mn_trainer *trainer,
+                              const mn_dataset *dataset,
+                              const mn_images *images,
+                              const uint32_t *indices,
+                              uint32_t index_count,
+                              mn_eval_result *ret_result,
+                              uint16_t *ret_predictions,
+                              mn_error *err)
+{
+    mn__network *net = trainer->net;
+    mn_batches *batches = NULL;
+    mn_eval_result result = {0};
+    mn_batches_opts opts = {.dataset = dataset,
+                            .images = images,
+                            .indices = indices,
+                            .index_count = index_count,
+                            .batch = net->batch,
+                            .preprocessing = trainer->setup.preprocessing};
+    const mn_shape in = mn_graph_node(net->graph, 0)->shape;
+    if (!mn_shape_equal(in, dataset->shape) || dataset->class_count != net->output->lanes)
+        return mn_error_set(err,
+                            MN_ERR_MISMATCH,
+                            "the network reads (%u,%u,%u) and has %u classes, the data set has "
+                            "(%u,%u,%u) and %u",
+                            in.h,
+                            in.w,
+                            in.c,
+                            net->output->lanes,
+                            dataset->shape.h,
+                            dataset->shape.w,
+                            dataset->shape.c,
+                            dataset->class_count);
+    mn_status status = mn_batches_create(&opts, &batches, err);
+    if (status != MN_OK)
+        return status;
+    mn_batch batch;
+    mn_batches_begin(batches, 0);
+    while (status == MN_OK && mn_batches_next(batches, &batch)) {
+        status = mn__network_set_input(net, batch.images, err);
+        if (status == MN_OK)
+            status = mn__network_run(net, &net->evaluate, err);
+        if (status == MN_OK)
+            classify_batch(net, &batch, &result, ret_predictions);
+    }
+    mn_batches_free(batches);
+    if (status != MN_OK)
+        return status;
+    result.loss = result.count == 0 ? 0.0 : result.loss / result.count;
+    if (!isfinite(result.loss))
+        return mn_error_set(err, MN_ERR_LIMIT, "the evaluation loss is not finite");
+    *ret_result = result;
+    return MN_OK;
+}
+
+mn_status mn_trainer_tensors(mn_trainer *trainer, mn_tensors **ret_tensors, mn_error *err)
+{
+    mn_tensors *tensors = NULL;
+    mn_status status = mn_tensors_create_for_graph(trainer->setup.graph, &tensors, err);
+    if (status == MN_OK)
+        status = mn__parameters_export(trainer->net, MN__PART_VALUE, tensors, err);
+    if (status == MN_OK)
+        *ret_tensors = tensors;
+    else
+        mn_tensors_free(tensors);
+    return status;
+}
+
+size_t mn_trainer_arena_bytes(const mn_trainer *trainer)
+{
+    return mn_arena_used(trainer->net->arena);
+}
+
+void mn_trainer_visit_primitives(
+    const mn_trainer *trainer,
+    void (*visit)(void *context, const char *layer, const char *phase, const char *implementation),
+    void *context)
+{
+    const mn__network *net = trainer->net;
+    for (uint32_t i = 0; i < net->note_count; i++)
+        visit(context,
+              mn_graph_node(net->graph, net->notes[i].node)->name,
+              net->notes[i].phase,
+              net->notes[i].implementation);
+}

@@ -1,0 +1,18 @@
+/*
+ * Inside of a trainer: shared by trainer.c and checkpoint.c.
+ */
+#ifndef MN_TRAIN_TRAINER_H
+#define MN_TRAIN_TRAINER_H
+
+#include "memnet/train.h"
+#include "train/network.h"
+
+struct mn_trainer {
+    mn_trainer_setup setup;
+    mn_arena *own_arena; /* NULL when the caller lent one */
+    mn__network *net;
+    mn_batches *batches; /* NULL without a data set */
+    uint32_t epochs_done;
+};
+
+#endif
