@@ -133,8 +133,8 @@ static void update_weights(mn__network *net, const mn_train_opts *opts, float ra
     }
 }
 
-static mn_status
-train_step(mn_trainer *trainer, const mn_batch *batch, float rate, double *ret_loss, mn_error *err)
+mn_status mn__trainer_step(
+    mn_trainer *trainer, const mn_batch *batch, float rate, double *ret_loss, mn_error *err)
 {
     mn__network *net = trainer->net;
     mn_status status = mn__network_set_input(net, batch->images, err);
@@ -179,7 +179,7 @@ mn_status mn_trainer_epoch(mn_trainer *trainer, mn_epoch_result *ret_result, mn_
     while (mn_batches_next(trainer->batches, &batch)) {
         double loss = 0.0;
         float rate = mn__schedule_rate(opts->schedule, opts->learning_rate, step++, steps);
-        mn_status status = train_step(trainer, &batch, rate, &loss, err);
+        mn_status status = mn__trainer_step(trainer, &batch, rate, &loss, err);
         if (status != MN_OK)
             return mn_error_prefix(err, status, "epoch %u", trainer->epochs_done + 1);
         sum += loss;

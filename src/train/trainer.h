@@ -15,4 +15,9 @@ struct mn_trainer {
     uint32_t epochs_done;
 };
 
+/* One optimiser step on a batch at learning rate `rate`; MN_ERR_LIMIT when the loss is not finite.
+ */
+mn_status mn__trainer_step(
+    mn_trainer *trainer, const mn_batch *batch, float rate, double *ret_loss, mn_error *err);
+
 #endif
