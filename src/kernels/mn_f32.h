@@ -36,14 +36,15 @@ typedef struct mn_f32_span {
     int32_t act;
 } mn_f32_span;
 
-/* Convolution. weights (O,KH,KW,I/groups), bias (O). `in` and `out` share no byte. */
+/* Convolution. weights (O,KH,KW,I/groups), bias (O) or null. `in` and `out` share no byte. */
 void mn_f32_conv(const float *in,
                  float *out,
                  const float *weights,
                  const float *bias,
                  const mn_f32_window *window);
 
-/* Depthwise convolution, one filter a channel. weights (KH,KW,C), bias (C). No byte shared. */
+/* Depthwise convolution, one filter a channel. weights (KH,KW,C), bias (C) or null. No byte
+ * shared. */
 void mn_f32_depthwise(const float *in,
                       float *out,
                       const float *weights,
@@ -57,7 +58,8 @@ void mn_f32_avg_pool(const float *in, float *out, const mn_f32_window *window);
 /* Mean over all pixels: out (C). No byte shared. */
 void mn_f32_global_pool(const float *in, float *out, const mn_f32_span *span);
 
-/* out (outputs) = weights (outputs, pixels*channels, in the input's order) * in + bias. */
+/* out (outputs) = weights (outputs, pixels*channels, in the input's order) * in + bias (outputs) or
+ * null. No byte shared. */
 void mn_f32_fully_connected(const float *in,
                             float *out,
                             const float *weights,
