@@ -1,0 +1,393 @@
+/*
+ * Kernel calls. Shapes become assignments to a local struct, so that the exported code has no
+ * constant table beside the weights. Called by c_project. Invariant: every address that is written
+ * here lies inside the arena.
+ */
+#include "emit/c_calls.h"
+
+#include "base/size.h"
+#include "emit/c_tables.h"
+#include "emit/c_text.h"
+
+/* One step function while it is written. */
+typedef struct step_writer {
+    const mn_emit_input *input;
+    const mn_node *node;
+    uint32_t step;
+    mn__place to;
+    mn_buffer *out;
+    mn_buffer *invoke; /* body of memnet_invoke() */
+    uint32_t kernels;  /* set of kernels called so far, over all steps */
+} step_writer;
+
+static const char *const act_names[] = {
+    [MN_ACT_NONE] = "MN_F32_LINEAR",
+    [MN_ACT_RELU] = "MN_F32_RELU",
+    [MN_ACT_RELU6] = "MN_F32_RELU6",
+};
+
+const char *mn__kernel_file(mn__kernel kernel)
+{
+    static const char *const files[MN__KERNEL_COUNT] = {
+        [MN__KERNEL_CONV] = "mn_f32_conv.c",
+        [MN__KERNEL_DEPTHWISE] = "mn_f32_depthwise.c",
+        [MN__KERNEL_POOL] = "mn_f32_pool.c",
+        [MN__KERNEL_GLOBAL_POOL] = "mn_f32_global_pool.c",
+        [MN__KERNEL_FULLY_CONNECTED] = "mn_f32_fully_connected.c",
+        [MN__KERNEL_ADD] = "mn_f32_add.c",
+        [MN__KERNEL_COPY] = "mn_f32_copy.c",
+    };
+    return files[kernel];
+}
+
+mn_status
+mn__place_find(const mn_emit_input *input, uint32_t node, mn__place *ret_place, mn_error *err)
+{
+    const mn_plan *plan = input->plan;
+    const mn_view *view = &plan->views[node];
+    const mn_node *info = mn_graph_node(input->graph, node);
+    size_t pixels = (size_t)info->shape.h * info->shape.w;
+    size_t end = 0;
+    if (view->buffer >= plan->buffer_count)
+        return mn_error_set(
+            err, MN_ERR_INTERNAL, "node '%s': the plan gives its value no place", info->name);
+    const mn_plan_buffer *buffer = &plan->buffers[view->buffer];
+    /* end = floats from the buffer's start to the value's end */
+    if (view->pixel_stride < info->shape.c || buffer->offset % sizeof(float) != 0 ||
+        !mn_size_mul(pixels - 1, view->pixel_stride, &end) ||
+        !mn_size_add(end, (size_t)view->channel_offset + info->shape.c, &end) ||
+        end > buffer->bytes / sizeof(float) || buffer->offset > plan->arena_bytes ||
+        end > (plan->arena_bytes - buffer->offset) / sizeof(float))
+        return mn_error_set(err,
+                            MN_ERR_INTERNAL,
+                            "node '%s': its value does not fit into buffer %u of the plan",
+                            info->name,
+                            view->buffer);
+    *ret_place = (mn__place){
+        .offset = buffer->offset / sizeof(float) + view->channel_offset,
+        .stride = view->pixel_stride,
+        .shape = info->shape,
+    };
+    return MN_OK;
+}
+
+static uint32_t pixels_of(const mn__place *place)
+{
+    return place->shape.h * place->shape.w;
+}
+
+static void use_kernel(step_writer *w, mn__kernel kernel)
+{
+    w->kernels |= 1u << kernel;
+}
+
+/* ", <weight table>, <bias table>" */
+static void write_tables(step_writer *w)
+{
+    mn_buffer_printf(w->out, ", ");
+    mn__table_name(w->input->graph, w->node->tensors[MN_ROLE_WEIGHT], w->out);
+    mn_buffer_printf(w->out, ", ");
+    mn__table_name(w->input->graph, w->node->tensors[MN_ROLE_BIAS], w->out);
+}
+
+/* Comment and head of the step's function, and its call in memnet_invoke(). */
+static void write_head(step_writer *w, const mn__place *from)
+{
+    mn_shape in = from->shape;
+    mn_shape out = w->to.shape;
+    mn_buffer_printf(w->out, "/* Step %u: ", w->step);
+    mn__c_comment(w->out, w->node->name);
+    mn_buffer_printf(w->out,
+                     ": %s of (%u,%u,%u) at byte %zu, makes (%u,%u,%u) at byte %zu. */\n",
+                     mn_prim_name(w->node->prim),
+                     in.h,
+                     in.w,
+                     in.c,
+                     from->offset * sizeof(float),
+                     out.h,
+                     out.w,
+                     out.c,
+                     w->to.offset * sizeof(float));
+    mn_buffer_printf(w->out, "static void step%u_", w->step);
+    mn__c_name(w->out, w->node->name);
+    mn_buffer_printf(w->out, "(void)\n{\n");
+    mn_buffer_printf(w->invoke, "    step%u_", w->step);
+    mn__c_name(w->invoke, w->node->name);
+    mn_buffer_printf(w->invoke, "();\n");
+}
+
+/* Kernels count in int32_t: the coordinates and steps that they form must fit. */
+static mn_status check_window(const mn_node *node, const mn__place *from, mn_error *err)
+{
+    const mn_window *k = &node->window;
+    uint64_t rows = (uint64_t)from->shape.h + k->pad_top + k->pad_bottom + k->stride_h;
+    uint64_t columns = (uint64_t)from->shape.w + k->pad_left + k->pad_right + k->stride_w;
+    uint64_t line = (uint64_t)from->shape.w * from->stride; /* at most the arena's size */
+    if (rows > INT32_MAX || columns > INT32_MAX || k->dilation_h > INT32_MAX / line ||
+        k->dilation_w > INT32_MAX / line)
+        return mn_error_set(err,
+                            MN_ERR_LIMIT,
+                            "node '%s': padding, stride or dilation too large for the kernels",
+                            node->name);
+    return MN_OK;
+}
+
+/* Convolutions and pools. */
+static mn_status
+write_window(step_writer *w, const char *function, mn__kernel kernel, mn_error *err)
+{
+    mn__place from;
+    mn_status status = mn__place_find(w->input, w->node->inputs[0], &from, err);
+    if (status == MN_OK)
+        status = check_window(w->node, &from, err);
+    if (status != MN_OK)
+        return status;
+    const mn_window *k = &w->node->window;
+    mn_shape in = from.shape;
+    mn_shape out = w->to.shape;
+    write_head(w, &from);
+    mn_buffer_printf(w->out, "    mn_f32_window w;\n");
+    mn_buffer_printf(w->out,
+                     "    w.in_h = %u; w.in_w = %u; w.in_c = %u; w.in_stride = %u;\n",
+                     in.h,
+                     in.w,
+                     in.c,
+                     from.stride);
+    mn_buffer_printf(w->out,
+                     "    w.out_h = %u; w.out_w = %u; w.out_c = %u; w.out_stride = %u;\n",
+                     out.h,
+                     out.w,
+                     out.c,
+                     w->to.stride);
+    mn_buffer_printf(w->out,
+                     "    w.kernel_h = %u; w.kernel_w = %u; w.stride_h = %u; w.stride_w = %u;\n",
+                     k->kernel_h,
+                     k->kernel_w,
+                     k->stride_h,
+                     k->stride_w);
+    mn_buffer_printf(w->out,
+                     "    w.dilation_h = %u; w.dilation_w = %u; w.pad_top = %u; w.pad_left = %u;\n",
+                     k->dilation_h,
+                     k->dilation_w,
+                     k->pad_top,
+                     k->pad_left);
+    mn_buffer_printf(w->out,
+                     "    w.groups = %u; w.act = %s;\n",
+                     w->node->groups == 0 ? 1 : w->node->groups,
+                     act_names[w->node->act]);
+    mn_buffer_printf(w->out,
+                     "    %s(memnet_arena + %zu, memnet_arena + %zu",
+                     function,
+                     from.offset,
+                     w->to.offset);
+    if (w->node->prim == MN_PRIM_CONV)
+        write_tables(w);
+    mn_buffer_printf(w->out, ", &w);\n}\n\n");
+    use_kernel(w, kernel);
+    return MN_OK;
+}
+
+static void write_span(
+    step_writer *w, const mn__place *from, uint32_t in2_stride, uint32_t out_stride, mn_act act)
+{
+    mn_buffer_printf(w->out,
+                     "    s.pixels = %u; s.channels = %u; s.act = %s;\n"
+                     "    s.in_stride = %u; s.in2_stride = %u; s.out_stride = %u;\n",
+                     pixels_of(from),
+                     from->shape.c,
+                     act_names[act],
+                     from->stride,
+                     in2_stride,
+                     out_stride);
+}
+
+static mn_status write_add(step_writer *w, mn_error *err)
+{
+    mn__place a;
+    mn__place b;
+    mn_status status = mn__place_find(w->input, w->node->inputs[0], &a, err);
+    if (status == MN_OK)
+        status = mn__place_find(w->input, w->node->inputs[1], &b, err);
+    if (status != MN_OK)
+        return status;
+    write_head(w, &a);
+    mn_buffer_printf(w->out, "    mn_f32_span s;\n");
+    write_span(w, &a, b.stride, w->to.stride, w->node->act);
+    mn_buffer_printf(w->out,
+                     "    mn_f32_add(memnet_arena + %zu, memnet_arena + %zu, memnet_arena + %zu, "
+                     "&s);\n}\n\n",
+                     a.offset,
+                     b.offset,
+                     w->to.offset);
+    use_kernel(w, MN__KERNEL_ADD);
+    return MN_OK;
+}
+
+static mn_status write_global_pool(step_writer *w, mn_error *err)
+{
+    mn__place from;
+    mn_status status = mn__place_find(w->input, w->node->inputs[0], &from, err);
+    if (status != MN_OK)
+        return status;
+    write_head(w, &from);
+    mn_buffer_printf(w->out, "    mn_f32_span s;\n");
+    write_span(w, &from, 0, w->to.stride, w->node->act);
+    mn_buffer_printf(w->out,
+                     "    mn_f32_global_pool(memnet_arena + %zu, memnet_arena + %zu, &s);\n}\n\n",
+                     from.offset,
+                     w->to.offset);
+    use_kernel(w, MN__KERNEL_GLOBAL_POOL);
+    return MN_OK;
+}
+
+static mn_status write_fully_connected(step_writer *w, mn_error *err)
+{
+    mn__place from;
+    mn_status status = mn__place_find(w->input, w->node->inputs[0], &from, err);
+    if (status != MN_OK)
+        return status;
+    write_head(w, &from);
+    mn_buffer_printf(w->out, "    mn_f32_span s;\n");
+    write_span(w, &from, 0, w->to.stride, w->node->act);
+    mn_buffer_printf(w->out,
+                     "    mn_f32_fully_connected(memnet_arena + %zu, memnet_arena + %zu",
+                     from.offset,
+                     w->to.offset);
+    write_tables(w);
+    mn_buffer_printf(w->out, ", %u, &s);\n}\n\n", w->to.shape.c);
+    use_kernel(w, MN__KERNEL_FULLY_CONNECTED);
+    return MN_OK;
+}
+
+/* One copy of `from` to arena element `offset`; the struct `s` is declared. */
+static void write_copy_call(
+    step_writer *w, const mn__place *from, size_t offset, uint32_t out_stride, mn_act act)
+{
+    write_span(w, from, 0, out_stride, act);
+    mn_buffer_printf(w->out,
+                     "    mn_f32_copy(memnet_arena + %zu, memnet_arena + %zu, &s);\n",
+                     from->offset,
+                     offset);
+    use_kernel(w, MN__KERNEL_COPY);
+}
+
+/* Lone activations, and reshapes that the planner could not make a view. */
+static mn_status write_copy(step_writer *w, mn_act act, mn_error *err)
+{
+    mn__place from;
+    uint32_t out_stride = w->to.stride;
+    mn_status status = mn__place_find(w->input, w->node->inputs[0], &from, err);
+    if (status != MN_OK)
+        return status;
+    if (!mn_shape_equal(from.shape, w->to.shape)) {
+        /* A reshape keeps the order of the elements, so its result must have no gaps. */
+        if (pixels_of(&w->to) > 1 && w->to.stride != w->to.shape.c)
+            return mn_error_set(
+                err, MN_ERR_UNSUPPORTED, "node '%s': a reshape into a slice", w->node->name);
+        out_stride = from.shape.c;
+    }
+    write_head(w, &from);
+    mn_buffer_printf(w->out, "    mn_f32_span s;\n");
+    write_copy_call(w, &from, w->to.offset, out_stride, act);
+    mn_buffer_printf(w->out, "}\n\n");
+    return MN_OK;
+}
+
+/* Copies the inputs that are not in their slice of the result already. */
+static mn_status write_concat(step_writer *w, mn_error *err)
+{
+    bool begun = false;
+    size_t slice = w->to.offset;
+    for (uint32_t i = 0; i < w->node->input_count; i++) {
+        mn__place from;
+        mn_status status = mn__place_find(w->input, w->node->inputs[i], &from, err);
+        if (status != MN_OK)
+            return status;
+        bool in_place =
+            from.offset == slice && (from.stride == w->to.stride || pixels_of(&from) == 1);
+        if (!in_place || w->node->act != MN_ACT_NONE) {
+            if (!begun) {
+                write_head(w, &from);
+                mn_buffer_printf(w->out, "    mn_f32_span s;\n");
+            }
+            begun = true;
+            write_copy_call(w, &from, slice, w->to.stride, w->node->act);
+        }
+        slice += from.shape.c;
+    }
+    if (begun)
+        mn_buffer_printf(w->out, "}\n\n");
+    return MN_OK;
+}
+
+static mn_status write_step(step_writer *w, mn_error *err)
+{
+    switch (w->node->prim) {
+    case MN_PRIM_CONV:
+        if (mn__is_depthwise(w->input->graph, w->node))
+            return write_window(w, "mn_f32_depthwise", MN__KERNEL_DEPTHWISE, err);
+        return write_window(w, "mn_f32_conv", MN__KERNEL_CONV, err);
+    case MN_PRIM_MAX_POOL:
+        return write_window(w, "mn_f32_max_pool", MN__KERNEL_POOL, err);
+    case MN_PRIM_AVG_POOL:
+        return write_window(w, "mn_f32_avg_pool", MN__KERNEL_POOL, err);
+    case MN_PRIM_ADD:
+        return write_add(w, err);
+    case MN_PRIM_GLOBAL_POOL:
+        return write_global_pool(w, err);
+    case MN_PRIM_FULLY_CONNECTED:
+        return write_fully_connected(w, err);
+    case MN_PRIM_CONCAT:
+        return write_concat(w, err);
+    case MN_PRIM_RELU:
+        return write_copy(w, MN_ACT_RELU, err);
+    case MN_PRIM_RELU6:
+        return write_copy(w, MN_ACT_RELU6, err);
+    case MN_PRIM_RESHAPE:
+    case MN_PRIM_IDENTITY:
+        return write_copy(w, w->node->act, err);
+    case MN_PRIM_INPUT:
+    case MN_PRIM_BATCH_NORM:
+    case MN_PRIM_FAKE_QUANT:
+    case MN_PRIM_OPAQUE:
+    case MN_PRIM_COUNT:
+        break;
+    }
+    return mn_error_set(err,
+                        MN_ERR_UNSUPPORTED,
+                        "node '%s': no kernel for %s",
+                        w->node->name,
+                        mn_prim_name(w->node->prim));
+}
+
+mn_status
+mn__emit_calls(const mn_emit_input *input, mn_buffer *out, uint32_t *ret_kernels, mn_error *err)
+{
+    const mn_plan *plan = input->plan;
+    mn_buffer invoke;
+    step_writer w = {.input = input, .out = out, .invoke = &invoke};
+    mn_status status = MN_OK;
+    mn_buffer_init(&invoke);
+    for (uint32_t s = 0; s < plan->step_count && status == MN_OK; s++) {
+        uint32_t node = plan->steps[s].node;
+        if (node >= mn_graph_node_count(input->graph)) {
+            status = mn_error_set(err, MN_ERR_INTERNAL, "step %u of the plan: no node %u", s, node);
+            break;
+        }
+        w.step = s;
+        w.node = mn_graph_node(input->graph, node);
+        status = mn__place_find(input, node, &w.to, err);
+        if (status == MN_OK)
+            status = write_step(&w, err);
+    }
+    if (status == MN_OK)
+        status = mn_buffer_check(&invoke, err);
+    if (status == MN_OK) {
+        mn_buffer_printf(out, "void memnet_invoke(void)\n{\n");
+        mn_buffer_append(out, invoke.bytes == NULL ? "" : invoke.bytes, invoke.count);
+        mn_buffer_printf(out, "}\n");
+        *ret_kernels = w.kernels;
+    }
+    mn_buffer_done(&invoke);
+    return status;
+}
