@@ -1,0 +1,99 @@
+/**
+ * The search: from a data set and a memory bound to a trained network that keeps the bound.
+ *
+ * Rounds of generate, check against the bound, rank, train the best K, score, choose the next base
+ * (paper, "Loop"); then finalists are trained from scratch and the winner is read once on the test
+ * set. Everything that is decided lies in the study (memnet/study.h), so a search that was killed
+ * goes on from its last finished training.
+ */
+#ifndef MEMNET_SEARCH_H
+#define MEMNET_SEARCH_H
+
+#include "memnet/dataset.h"
+#include "memnet/plan.h"
+#include "memnet/train.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a network may need. Zero: no such limit. At least one of the first three must be set. */
+typedef struct mn_bound {
+    uint64_t total_bytes; /**< weights + arena */
+    uint64_t ram_bytes;   /**< arena */
+    uint64_t flash_bytes; /**< weights */
+    uint64_t max_macs;    /**< multiply-adds of one inference */
+} mn_bound;
+
+typedef enum mn_preset {
+    MN_PRESET_FAST, /**< Global-average-pool head, top K from the first round on. */
+    MN_PRESET_PAPER /**< The paper's head; rounds 0 and 1 train every candidate. */
+} mn_preset;
+
+/** "fast" or "paper". */
+MN_API const char *mn_preset_name(mn_preset preset);
+MN_API mn_status mn_preset_parse(const char *text, mn_preset *ret_preset, mn_error *err);
+
+/** What a search is doing; passed to the progress function. Strings are borrowed for the call. */
+typedef struct mn_progress {
+    const char *phase;              /**< "round", "finals", "test" or "done" */
+    uint32_t round;                 /**< current round, from 0 */
+    uint32_t jobs_done, jobs_total; /**< trainings of this round or of the finals */
+    uint32_t fits;                  /**< candidates of this round that keep the bound */
+    uint32_t generated;             /**< candidates of this round */
+    double best_accuracy;           /**< percent, validation; NaN before the first result */
+    uint64_t best_bytes;            /**< total of that network */
+    uint64_t bound_bytes;           /**< total_bytes, or ram_bytes + flash_bytes */
+    int64_t elapsed_ms;             /**< active time of the study */
+    int64_t left_ms;                /**< of --time; negative when there is no time bound */
+    bool landed;                    /**< A step worth a line of its own was reached. */
+} mn_progress;
+
+typedef struct mn_search_opts {
+    mn_bound bound;
+    mn_precision precision; /**< float32 is the only one today. */
+    int64_t time_ms;        /**< Active time over all runs of the study; 0: by rounds. */
+    uint32_t rounds;        /**< Rounds to search; 0: by time. Exactly one of the two is set. */
+    mn_preset preset;
+    double lambda;           /**< Weight of accuracy in the score, [0, 1], default 0.5. */
+    uint32_t top_k;          /**< Candidates trained in a round, default 8. */
+    uint32_t jobs;           /**< Worker processes, default: online processors. Never in results. */
+    uint64_t seed;           /**< Default 1. */
+    uint32_t max_cells;      /**< C_max: the search stops growing there, default 13. */
+    uint32_t finalists;      /**< Networks trained from scratch at the end, default 2. */
+    uint32_t finalist_seeds; /**< Trainings of each, default 1. */
+    uint32_t finalist_epochs; /**< Under `rounds`; under `time_ms` the time decides. Default 12. */
+    uint32_t rung_epochs;     /**< Epochs of a candidate, default 3. */
+    uint32_t rung_images;     /**< Training images of a candidate, default 12000. */
+    const char *worker_program; /**< Started as `PROGRAM worker --data-fd N`; borrowed. */
+    void (*progress)(void *context, const mn_progress *progress); /**< NULL: none. */
+    void *progress_context;
+} mn_search_opts;
+
+MN_API mn_search_opts mn_search_opts_default(void);
+
+/**
+ * Runs or continues the search of `study_folder` and ends with `study_folder/best` complete:
+ * model.safetensors and architecture.json.
+ *
+ * @param dataset  Borrowed.
+ * @retval MN_ERR_LIMIT     No network meets the bound: the message names the smallest total found.
+ * @retval MN_ERR_MISMATCH  The study was made with other options or another data set.
+ * @retval MN_ERR_WORKER    Workers cannot be started, or every training of a round failed.
+ */
+MN_API mn_status mn_search_run(const mn_search_opts *opts,
+                               const mn_dataset *dataset,
+                               const char *study_folder,
+                               mn_error *err);
+
+/**
+ * The loop of a worker process: reads jobs as JSON lines from `in_fd`, writes one result line for
+ * each to `out_fd`, until the input ends. Images come from the shared data set `data_fd`
+ * (mn_dataset_share()).
+ */
+MN_API mn_status mn_worker_run(int in_fd, int out_fd, int data_fd, mn_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
