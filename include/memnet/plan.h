@@ -50,11 +50,14 @@ typedef struct mn_plan_buffer {
     uint32_t last_step;
 } mn_plan_buffer;
 
-/** One kernel call. Nodes that need none (inputs, slices of a concat, reshapes) have no step. */
+/**
+ * One kernel call. Inputs and reshapes have no step, and neither have concats whose inputs all lie
+ * in their slices. The step of any other concat copies those inputs that do not.
+ */
 typedef struct mn_step {
     uint32_t node;
     uint32_t scratch;  /**< Buffer index of the kernel's scratch, or MN_NONE. */
-    bool in_place;     /**< The result lies on the first input that dies here. */
+    bool in_place;     /**< The result lies exactly on an input that dies here. */
     size_t live_bytes; /**< Sum of the aligned sizes of all buffers alive during the step. */
 } mn_step;
 

@@ -1,0 +1,84 @@
+/*
+ * What each kernel demands of its places: input and output share no byte (or, element by element,
+ * all of them), and scratch is large enough and touches nothing that is needed.
+ */
+#include "plan/check.h"
+
+#include "kernels/mn_f32.h"
+
+static size_t scratch_needed(const mn__checker *c, uint32_t n)
+{
+    const mn_node *node = mn__check_node(c, n);
+    if (node->prim != MN_PRIM_CONV)
+        return 0;
+    mn_shape in = mn__check_node(c, node->inputs[0])->shape;
+    mn_f32_window w = {
+        .in_h = (int32_t)in.h,
+        .in_w = (int32_t)in.w,
+        .in_c = (int32_t)in.c,
+        .in_stride = (int32_t)c->plan->views[node->inputs[0]].pixel_stride,
+        .out_h = (int32_t)node->shape.h,
+        .out_w = (int32_t)node->shape.w,
+        .out_c = (int32_t)node->shape.c,
+        .out_stride = (int32_t)c->plan->views[n].pixel_stride,
+        .kernel_h = (int32_t)node->window.kernel_h,
+        .kernel_w = (int32_t)node->window.kernel_w,
+        .stride_h = (int32_t)node->window.stride_h,
+        .stride_w = (int32_t)node->window.stride_w,
+        .dilation_h = (int32_t)node->window.dilation_h,
+        .dilation_w = (int32_t)node->window.dilation_w,
+        .pad_top = (int32_t)node->window.pad_top,
+        .pad_left = (int32_t)node->window.pad_left,
+        .groups = (int32_t)node->groups,
+    };
+    bool depthwise = node->groups == in.c && node->shape.c == in.c;
+    int32_t bytes = depthwise ? mn_f32_depthwise_scratch_bytes(&w) : mn_f32_conv_scratch_bytes(&w);
+    return bytes > 0 ? (size_t)bytes : 0;
+}
+
+static mn_status check_scratch(const mn__checker *c, uint32_t t)
+{
+    uint32_t n = c->plan->steps[t].node;
+    uint32_t scratch = c->plan->steps[t].scratch;
+    size_t needed = scratch_needed(c, n);
+    if (scratch == MN_NONE)
+        return needed == 0 ? MN_OK : mn__check_wrong(c, n, "has no scratch");
+    if (scratch >= c->plan->buffer_count || c->plan->buffers[scratch].bytes < needed)
+        return mn__check_wrong(c, n, "its scratch is too small");
+    const mn_plan_buffer *b = &c->plan->buffers[scratch];
+    if (b->first_step > t || b->last_step < t)
+        return mn__check_wrong(c, n, "its scratch is not alive");
+    for (uint32_t i = 0; i < c->piece_count; i++) {
+        const mn__piece *p = &c->pieces[i];
+        if (p->written <= t + 1 && t + 1 <= p->last_read &&
+            mn__check_first_byte(c, p->view) < b->offset + b->bytes &&
+            b->offset < mn__check_byte_after(c, p->view, p->shape))
+            return mn__check_wrong(c, n, "its scratch lies on a value that is needed");
+    }
+    return MN_OK;
+}
+
+/* Input and output of a kernel share no byte, or for element-wise kernels all of them. */
+mn_status mn__check_kernels(const mn__checker *c)
+{
+    for (uint32_t t = 0; t < c->plan->step_count; t++) {
+        uint32_t n = c->plan->steps[t].node;
+        const mn_node *node = mn__check_node(c, n);
+        mn_view out = c->plan->views[n];
+        bool in_place = false;
+        for (uint32_t i = 0; node->prim != MN_PRIM_CONCAT && i < node->input_count; i++) {
+            mn_view in = c->plan->views[node->inputs[i]];
+            mn_shape shape = mn__check_node(c, node->inputs[i])->shape;
+            if (mn__check_is_elementwise(node->prim) && mn__check_same_place(in, out, shape))
+                in_place = true;
+            else if (mn__check_overlap(c, in, shape, out, node->shape))
+                return mn__check_wrong(c, n, "its result overlaps an input");
+        }
+        if (in_place != c->plan->steps[t].in_place)
+            return mn__check_wrong(c, n, "in_place tells otherwise than the views");
+        mn_status status = check_scratch(c, t);
+        if (status != MN_OK)
+            return status;
+    }
+    return MN_OK;
+}
