@@ -10,6 +10,7 @@
 #define MEMNET_SEARCH_H
 
 #include "memnet/dataset.h"
+#include "memnet/genotype.h"
 #include "memnet/plan.h"
 #include "memnet/train.h"
 

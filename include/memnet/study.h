@@ -125,6 +125,17 @@ MN_API mn_status mn_study_put_run(mn_study *study, const mn_run_row *row, mn_err
 MN_API mn_status mn_study_get_run(
     mn_study *study, const mn_run_key *key, mn_run_row *ret_row, bool *ret_found, mn_error *err);
 
+/**
+ * The most accurate successful runs of a rung, best first, equals in order of genotype and seed.
+ * @param ret_keys  Room for `limit` keys. @param ret_count  How many there are, at most `limit`.
+ */
+MN_API mn_status mn_study_top_runs(mn_study *study,
+                                   uint32_t rung,
+                                   uint32_t limit,
+                                   mn_run_key *ret_keys,
+                                   uint32_t *ret_count,
+                                   mn_error *err);
+
 /* ---- rungs, rounds, events ------------------------------------------------------------------- */
 
 /** One row of `rungs`: how runs of that rung were trained (a JSON object of training options). */

@@ -74,3 +74,28 @@ char *mn_study_weights_path(const mn_run_key *key)
                           key->rung);
     return length >= 0 ? path : NULL;
 }
+
+mn_status mn_study_top_runs(mn_study *study,
+                            uint32_t rung,
+                            uint32_t limit,
+                            mn_run_key *ret_keys,
+                            uint32_t *ret_count,
+                            mn_error *err)
+{
+    static const char TOP[] = "SELECT genotype_id, seed FROM runs WHERE rung = ? AND NOT failed"
+                              " ORDER BY val_accuracy DESC, genotype_id, seed < 0, seed LIMIT ?";
+    uint32_t count = 0;
+    mn__query query = mn__query_read(study, TOP);
+    mn__bind_unsigned(&query, rung);
+    mn__bind_unsigned(&query, limit);
+    while (count < limit && mn__query_step(&query)) {
+        mn__take_id(&query, ret_keys[count].genotype_id);
+        ret_keys[count].seed = mn__take_unsigned(&query);
+        ret_keys[count].rung = rung;
+        count++;
+    }
+    mn_status status = mn__query_end(&query, err);
+    if (status == MN_OK)
+        *ret_count = count;
+    return status;
+}

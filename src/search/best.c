@@ -1,0 +1,179 @@
+/*
+ * Publishing the best network. Order matters: folder, then link, then row; a kill in between
+ * leaves a folder that nothing points to, and the next publishing removes it.
+ */
+#include "search/best.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "search/options.h"
+
+static const size_t max_model_bytes = (size_t)1 << 30;
+
+/* Number N of `best -> best.N`; 0 when there is no link yet. */
+static uint32_t current_number(const char *link)
+{
+    char target[64];
+    ssize_t length = readlink(link, target, sizeof target - 1);
+    if (length <= 0)
+        return 0;
+    target[length] = '\0';
+    unsigned number = 0;
+    return sscanf(target, "best.%u", &number) == 1 ? number : 0;
+}
+
+static mn_status copy_file(const char *from, const char *to, mn_error *err)
+{
+    char *bytes = NULL;
+    size_t count = 0;
+    mn_status status = mn_file_read(from, max_model_bytes, &bytes, &count, err);
+    if (status == MN_OK)
+        status = mn_file_write(to, bytes, count, err);
+    free(bytes);
+    return status;
+}
+
+static mn_status write_architecture(const mn_genotype *genotype, const char *path, mn_error *err)
+{
+    char *json = NULL;
+    mn_status status = mn_genotype_print(genotype, 2, &json, err);
+    if (status == MN_OK)
+        status = mn_file_write(path, json, strlen(json), err);
+    free(json);
+    return status;
+}
+
+static mn_status
+fill_folder(mn__session *session, const mn_best_row *row, const char *folder, mn_error *err)
+{
+    mn_genotype_row stored;
+    mn_genotype genotype;
+    bool found = false;
+    char *relative = mn_study_weights_path(&row->run);
+    char *weights = relative == NULL ? NULL : mn__session_path(session, relative);
+    char *model = mn_path_join(folder, "model.safetensors");
+    char *architecture = mn_path_join(folder, "architecture.json");
+    mn_status status = MN_OK;
+    if (weights == NULL || model == NULL || architecture == NULL)
+        status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    if (status == MN_OK)
+        status = mn_study_get_genotype(session->study, row->run.genotype_id, &stored, &found, err);
+    if (status == MN_OK && !found)
+        status =
+            mn_error_set(err, MN_ERR_DB, "genotype %s: not in the study", row->run.genotype_id);
+    if (status == MN_OK)
+        status = mn_genotype_parse(stored.json, strlen(stored.json), &genotype, err);
+    if (status == MN_OK)
+        status = copy_file(weights, model, err);
+    if (status == MN_OK)
+        status = write_architecture(&genotype, architecture, err);
+    free(architecture);
+    free(model);
+    free(weights);
+    free(relative);
+    return status;
+}
+
+/* True when `best` shows this very run already. */
+static mn_status
+is_published(mn__session *session, const mn_best_row *row, bool *ret_same, mn_error *err)
+{
+    mn_best_row stored;
+    bool found = false;
+    mn_status status = mn_study_get_best(session->study, row->bound_bytes, &stored, &found, err);
+    if (status == MN_OK)
+        *ret_same = found && stored.run.seed == row->run.seed && stored.run.rung == row->run.rung &&
+                    strcmp(stored.run.genotype_id, row->run.genotype_id) == 0;
+    return status;
+}
+
+static mn_status publish_folder(mn__session *session, const mn_best_row *row, mn_error *err)
+{
+    char name[32];
+    char old_name[32];
+    char *link = mn__session_path(session, "best");
+    if (link == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    uint32_t number = current_number(link);
+    snprintf(name, sizeof name, "best.%u", number + 1);
+    snprintf(old_name, sizeof old_name, "best.%u", number);
+    char *folder = mn__session_path(session, name);
+    char *old_folder = mn__session_path(session, old_name);
+    mn_status status = MN_OK;
+    if (folder == NULL || old_folder == NULL)
+        status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    if (status == MN_OK)
+        status = mn_folder_remove(folder, err); /* a leftover of a killed publishing */
+    if (status == MN_OK)
+        status = mn_folder_make(folder, err);
+    if (status == MN_OK)
+        status = fill_folder(session, row, folder, err);
+    if (status == MN_OK)
+        status = mn_symlink_swap(name, link, err);
+    if (status == MN_OK && number > 0)
+        status = mn_folder_remove(old_folder, err);
+    free(old_folder);
+    free(folder);
+    free(link);
+    return status;
+}
+
+mn_status mn__best_publish(mn__session *session, const mn_best_row *row, mn_error *err)
+{
+    bool same = false;
+    char *model = mn__session_path(session, "best/model.safetensors");
+    if (model == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    mn_status status = is_published(session, row, &same, err);
+    if (status == MN_OK && !(same && mn_path_exists(model)))
+        status = publish_folder(session, row, err);
+    if (status == MN_OK)
+        status = mn_study_put_best(session->study, row, err);
+    free(model);
+    return status;
+}
+
+/* Shows the best in the progress. */
+static mn_status show(mn__session *session, const mn_best_row *row, mn_error *err)
+{
+    mn_genotype_row genotype;
+    bool found = false;
+    mn_status status =
+        mn_study_get_genotype(session->study, row->run.genotype_id, &genotype, &found, err);
+    if (status == MN_OK && found) {
+        session->progress.best_accuracy = row->val_accuracy;
+        session->progress.best_bytes = genotype.total_bytes;
+    }
+    return status;
+}
+
+mn_status mn__best_of_round(mn__session *session, mn_error *err)
+{
+    mn_run_key top;
+    mn_run_row run;
+    uint32_t count = 0;
+    bool found = false;
+    mn_best_row row = {.bound_bytes = mn__bound_bytes(&session->opts->bound), .test_accuracy = NAN};
+    mn_best_row stored;
+    mn_status status = mn_study_get_best(session->study, row.bound_bytes, &stored, &found, err);
+    if (status == MN_OK && found && stored.run.rung > 0)
+        return show(session, &stored, err);
+    if (status == MN_OK)
+        status = mn_study_top_runs(session->study, 0, 1, &top, &count, err);
+    if (status != MN_OK || count == 0)
+        return status;
+    status = mn_study_get_run(session->study, &top, &run, &found, err);
+    if (status != MN_OK)
+        return status;
+    row.run = top;
+    row.val_accuracy = run.val_accuracy;
+    status = mn__best_publish(session, &row, err);
+    return status == MN_OK ? show(session, &row, err) : status;
+}

@@ -1,0 +1,206 @@
+/*
+ * Candidates of a round. Invariant: an entry that does not fit is never chosen.
+ */
+#include "search/candidates.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "search/options.h"
+#include "search/ranker.h"
+#include "space/layer_map.h"
+
+void mn__pool_done(mn__pool *pool)
+{
+    mn_candidates_free(pool->lists[0]);
+    mn_candidates_free(pool->lists[1]);
+    free(pool->entries);
+    *pool = (mn__pool){0};
+}
+
+static mn_status generate(const mn__session *session,
+                          const mn_genotype *base,
+                          mn_candidates *lists[2],
+                          mn_error *err)
+{
+    if (base == NULL)
+        return mn_moves_round0(&session->frame, &lists[0], err);
+    mn_status status = MN_OK;
+    bool full = false;
+    for (uint32_t b = 0; b < base->block_count; b++)
+        full = full || base->blocks[b].cell_count >= session->opts->max_cells;
+    if (!full)
+        status = mn_moves_augment(base, &lists[0], err);
+    if (status == MN_OK)
+        status = mn_moves_trim(base, &lists[1], err);
+    return status;
+}
+
+/* True when a round before `round` has this network. */
+static mn_status
+seen_before(mn_study *study, const char *id, uint32_t round, bool *ret_seen, mn_error *err)
+{
+    mn_genotype_row row;
+    bool found = false;
+    mn_status status = mn_study_get_genotype(study, id, &row, &found, err);
+    if (status == MN_OK)
+        *ret_seen = found && row.round < round;
+    return status;
+}
+
+static bool in_pool(const mn__pool *pool, const char *id)
+{
+    for (uint32_t i = 0; i < pool->count; i++)
+        if (strcmp(pool->entries[i].id, id) == 0)
+            return true;
+    return false;
+}
+
+static mn_status add(mn__session *session,
+                     uint32_t round,
+                     mn__pool *pool,
+                     const mn_candidate *candidate,
+                     mn_error *err)
+{
+    mn__entry entry = {.candidate = candidate};
+    bool seen = false;
+    mn_genotype_id(&candidate->genotype, entry.id);
+    pool->generated++;
+    if (in_pool(pool, entry.id)) {
+        pool->duplicate++;
+        return MN_OK;
+    }
+    mn_status status = seen_before(session->study, entry.id, round, &seen, err);
+    if (status == MN_OK && seen) {
+        pool->duplicate++;
+        return MN_OK;
+    }
+    if (status == MN_OK)
+        status = mn__measure(&candidate->genotype, session->opts->precision, &entry.needs, err);
+    if (status != MN_OK)
+        return status;
+    entry.fits = mn__bound_keeps(&session->opts->bound,
+                                 entry.needs.weights_bytes,
+                                 entry.needs.arena_bytes,
+                                 entry.needs.macs);
+    pool->over_bound += !entry.fits;
+    pool->entries[pool->count++] = entry;
+    return MN_OK;
+}
+
+mn_status mn__pool_make(mn__session *session,
+                        uint32_t round,
+                        const mn_genotype *base,
+                        mn__pool *ret_pool,
+                        mn_error *err)
+{
+    mn__pool pool = {0};
+    size_t total = 0;
+    mn_status status = generate(session, base, pool.lists, err);
+    for (int l = 0; l < 2; l++)
+        total += pool.lists[l] == NULL ? 0 : pool.lists[l]->count;
+    if (status == MN_OK) {
+        pool.entries = mn_calloc(total, sizeof *pool.entries);
+        if (pool.entries == NULL)
+            status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    }
+    for (int l = 0; l < 2; l++)
+        for (size_t i = 0; status == MN_OK && pool.lists[l] != NULL && i < pool.lists[l]->count;
+             i++)
+            status = add(session, round, &pool, &pool.lists[l]->items[i], err);
+    if (status == MN_OK)
+        *ret_pool = pool;
+    else
+        mn__pool_done(&pool);
+    return status;
+}
+
+static int better_first(const void *a, const void *b)
+{
+    const mn__entry *x = *(mn__entry *const *)a;
+    const mn__entry *y = *(mn__entry *const *)b;
+    if (x->rank_value != y->rank_value)
+        return x->rank_value > y->rank_value ? -1 : 1;
+    return strcmp(x->id, y->id);
+}
+
+mn_status mn__pool_choose(mn__pool *pool, uint32_t top_k, mn_error *err)
+{
+    mn__ranker ranker = mn__ranker_by_size();
+    mn__entry **fitting = mn_calloc(pool->count, sizeof *fitting);
+    mn__rankable *rankable = mn_calloc(pool->count, sizeof *rankable);
+    double *values = mn_calloc(pool->count, sizeof *values);
+    uint32_t count = 0;
+    mn_status status = MN_OK;
+    if (fitting == NULL || rankable == NULL || values == NULL)
+        status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    for (uint32_t i = 0; status == MN_OK && i < pool->count; i++) {
+        mn__entry *entry = &pool->entries[i];
+        if (!entry->fits)
+            continue;
+        rankable[count] =
+            (mn__rankable){.genotype = &entry->candidate->genotype, .needs = entry->needs};
+        fitting[count++] = entry;
+    }
+    if (status == MN_OK)
+        status = ranker.rank(ranker.context, rankable, count, values, err);
+    if (status == MN_OK) {
+        for (uint32_t i = 0; i < count; i++)
+            fitting[i]->rank_value = values[i];
+        qsort(fitting, count, sizeof *fitting, better_first);
+        for (uint32_t i = 0; i < count && i < top_k; i++)
+            fitting[i]->chosen = true;
+    }
+    free(values);
+    free(rankable);
+    free(fitting);
+    return status;
+}
+
+static mn_status store_entry(
+    mn_study *study, const mn__entry *entry, uint32_t round, const char *parent_id, mn_error *err)
+{
+    char *json = NULL;
+    char *map = NULL;
+    mn_genotype_row row = {.move = mn_move_name(entry->candidate->kind),
+                           .round = round,
+                           .state = !entry->fits    ? MN_STATE_OVER_BOUND
+                                    : entry->chosen ? MN_STATE_CHOSEN
+                                                    : MN_STATE_RANKED,
+                           .rank_score = entry->rank_value,
+                           .weights_bytes = entry->needs.weights_bytes,
+                           .arena_bytes = entry->needs.arena_bytes,
+                           .total_bytes = entry->needs.total_bytes,
+                           .macs = entry->needs.macs};
+    memcpy(row.id, entry->id, sizeof row.id);
+    memcpy(row.parent_id, parent_id, strlen(parent_id) + 1);
+    mn_status status = mn_genotype_print(&entry->candidate->genotype, 0, &json, err);
+    if (status == MN_OK)
+        status = mn_layer_map_print(&entry->candidate->map, &map, err);
+    row.json = json;
+    row.map_json = map;
+    if (status == MN_OK)
+        status = mn_study_put_genotype(study, &row, err);
+    free(map);
+    free(json);
+    return status;
+}
+
+mn_status mn__pool_store(mn__session *session,
+                         const mn__pool *pool,
+                         uint32_t round,
+                         const char *parent_id,
+                         mn_error *err)
+{
+    mn_status status = mn_study_begin(session->study, err);
+    if (status != MN_OK)
+        return status;
+    for (uint32_t i = 0; i < pool->count && status == MN_OK; i++)
+        status = store_entry(session->study, &pool->entries[i], round, parent_id, err);
+    if (status == MN_OK)
+        status = mn_study_commit(session->study, err);
+    if (status != MN_OK)
+        mn_study_rollback(session->study);
+    return status;
+}

@@ -1,0 +1,345 @@
+/*
+ * Finals. The plan (who, how many epochs) is an event of the study: the clock may decide it, but
+ * only once. Finals number n train at rung n + 1.
+ */
+#include "search/finals.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/size.h"
+#include "search/best.h"
+#include "search/options.h"
+
+static const char plan_event[] = "finals";
+static const char test_event[] = "test-read";
+
+enum { most_finalists = 64, most_epochs = 200, least_epochs = 2 };
+
+/* Share of the time that is left which trainings may be planned for: the rest is for starting
+ * workers, for the test and for a machine that slows down. */
+static const double planned_share = 0.90;
+
+typedef struct finals_plan {
+    uint32_t epochs;
+    uint32_t count;
+    char ids[most_finalists][MN_STUDY_ID_BYTES];
+} finals_plan;
+
+mn_status
+mn__finals_planned(mn__session *session, uint32_t *ret_count, int64_t *ret_time_ms, mn_error *err)
+{
+    uint32_t count = 0;
+    int64_t time_ms = 0;
+    for (;;) {
+        char *detail = NULL;
+        json_t *object = NULL;
+        mn_status status = mn_study_get_event(session->study, plan_event, count, &detail, err);
+        if (status != MN_OK)
+            return status;
+        if (detail == NULL)
+            break;
+        status = mn_json_parse(plan_event, detail, strlen(detail), 1 << 20, &object, err);
+        if (status == MN_OK)
+            status =
+                mn_json_get_integer(object, plan_event, "time_ms", 0, INT64_MAX, &time_ms, err);
+        json_decref(object);
+        free(detail);
+        if (status != MN_OK)
+            return status;
+        count++;
+    }
+    *ret_count = count;
+    *ret_time_ms = time_ms;
+    return MN_OK;
+}
+
+/* Milliseconds of one training image of the slowest finalist, from its search run. */
+static mn_status image_ms(mn__session *session, const finals_plan *plan, double *ret, mn_error *err)
+{
+    double slowest = 0.0;
+    uint64_t validation = (uint64_t)(mn__session_split_fraction() * session->dataset->train.count);
+    uint64_t training = session->dataset->train.count - validation;
+    uint64_t images = session->opts->rung_images < training ? session->opts->rung_images : training;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        mn_run_key key = {.seed = 0, .rung = 0};
+        mn_run_row row;
+        bool found = false;
+        memcpy(key.genotype_id, plan->ids[i], sizeof key.genotype_id);
+        mn_status status = mn_study_get_run(session->study, &key, &row, &found, err);
+        if (status != MN_OK)
+            return status;
+        double ms = (double)row.train_ms / ((double)images * session->opts->rung_epochs);
+        slowest = found && ms > slowest ? ms : slowest;
+    }
+    *ret = slowest;
+    return MN_OK;
+}
+
+/* As many epochs as the time that is left allows on the workers there are. */
+static mn_status choose_epochs(mn__session *session, finals_plan *plan, mn_error *err)
+{
+    const mn_search_opts *opts = session->opts;
+    double ms = 0.0;
+    plan->epochs = opts->finalist_epochs;
+    if (opts->time_ms == 0)
+        return MN_OK;
+    mn_status status = image_ms(session, plan, &ms, err);
+    if (status != MN_OK)
+        return status;
+    uint32_t trainings = plan->count * opts->finalist_seeds;
+    uint32_t turns = (trainings + opts->jobs - 1) / opts->jobs;
+    double images = (1.0 - mn__session_split_fraction()) * session->dataset->train.count;
+    double left = (double)(opts->time_ms - mn__session_elapsed_ms(session)) * planned_share;
+    double epochs = ms > 0.0 ? left / (ms * images * turns) : least_epochs;
+    plan->epochs = epochs < least_epochs  ? least_epochs
+                   : epochs > most_epochs ? most_epochs
+                                          : (uint32_t)epochs;
+    return MN_OK;
+}
+
+static mn_status
+store_plan(mn__session *session, uint32_t number, const finals_plan *plan, mn_error *err)
+{
+    json_t *ids = json_array();
+    for (uint32_t i = 0; i < plan->count; i++)
+        json_array_append_new(ids, json_string(plan->ids[i]));
+    json_t *object = json_pack("{s:I, s:i, s:i, s:o}",
+                               "time_ms",
+                               (json_int_t)session->opts->time_ms,
+                               "epochs",
+                               (int)plan->epochs,
+                               "seeds",
+                               (int)session->opts->finalist_seeds,
+                               "finalists",
+                               ids);
+    char *detail = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    if (detail == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    mn_status status = mn_study_put_event(session->study, plan_event, number, detail, err);
+    if (status == MN_OK)
+        status = mn_study_put_rung(session->study, number + 1, detail, err);
+    free(detail);
+    return status;
+}
+
+static mn_status parse_plan(const char *detail, finals_plan *ret_plan, mn_error *err)
+{
+    finals_plan plan = {0};
+    json_t *object = NULL;
+    const json_t *ids = NULL;
+    int64_t epochs = 0;
+    mn_status status = mn_json_parse(plan_event, detail, strlen(detail), 1 << 20, &object, err);
+    if (status == MN_OK)
+        status = mn_json_get_integer(object, plan_event, "epochs", 1, 100000, &epochs, err);
+    if (status == MN_OK)
+        status = mn_json_get_array(object, plan_event, "finalists", 1, most_finalists, &ids, err);
+    for (size_t i = 0; status == MN_OK && i < json_array_size(ids); i++) {
+        const char *id = json_string_value(json_array_get(ids, i));
+        if (id == NULL || strlen(id) != MN_STUDY_ID_BYTES - 1)
+            status = mn_error_set(err, MN_ERR_DB, "finals: finalist %zu is no id", i);
+        else
+            memcpy(plan.ids[plan.count++], id, MN_STUDY_ID_BYTES);
+    }
+    plan.epochs = (uint32_t)epochs;
+    json_decref(object);
+    if (status == MN_OK)
+        *ret_plan = plan;
+    return status;
+}
+
+/* The stored plan, or a new one, stored. */
+static mn_status
+make_plan(mn__session *session, uint32_t number, finals_plan *ret_plan, mn_error *err)
+{
+    char *detail = NULL;
+    finals_plan plan = {0};
+    mn_run_key top[most_finalists];
+    mn_status status = mn_study_get_event(session->study, plan_event, number, &detail, err);
+    if (status == MN_OK && detail != NULL) {
+        status = parse_plan(detail, ret_plan, err);
+        free(detail);
+        return status;
+    }
+    if (status == MN_OK)
+        status =
+            mn_study_top_runs(session->study, 0, session->opts->finalists, top, &plan.count, err);
+    if (status == MN_OK && plan.count == 0)
+        status = mn_error_set(err, MN_ERR_WORKER, "no network was trained: no finalist");
+    if (status != MN_OK)
+        return status;
+    for (uint32_t i = 0; i < plan.count; i++)
+        memcpy(plan.ids[i], top[i].genotype_id, MN_STUDY_ID_BYTES);
+    status = choose_epochs(session, &plan, err);
+    if (status == MN_OK)
+        status = store_plan(session, number, &plan, err);
+    if (status == MN_OK)
+        *ret_plan = plan;
+    return status;
+}
+
+static mn_status
+load_genotype(mn_study *study, const char *id, mn_genotype *ret_genotype, mn_error *err)
+{
+    mn_genotype_row row;
+    bool found = false;
+    mn_status status = mn_study_get_genotype(study, id, &row, &found, err);
+    if (status == MN_OK && !found)
+        status = mn_error_set(err, MN_ERR_DB, "genotype %s: not in the study", id);
+    if (status == MN_OK)
+        status = mn_genotype_parse(row.json, strlen(row.json), ret_genotype, err);
+    return status;
+}
+
+/* Mean validation accuracy of a finalist over its seeds, and its best seed; false when one of its
+ * trainings failed. */
+static bool mean_of(const mn__training *trainings,
+                    uint32_t seeds,
+                    double *ret_mean,
+                    const mn__training **ret_best)
+{
+    double sum = 0.0;
+    const mn__training *best = &trainings[0];
+    for (uint32_t s = 0; s < seeds; s++) {
+        if (trainings[s].row.failed)
+            return false;
+        sum += trainings[s].row.val_accuracy;
+        if (trainings[s].row.val_accuracy > best->row.val_accuracy)
+            best = &trainings[s];
+    }
+    *ret_mean = sum / seeds;
+    *ret_best = best;
+    return true;
+}
+
+static mn_status find_winner(const mn__training *trainings,
+                             const finals_plan *plan,
+                             uint32_t seeds,
+                             mn_best_row *ret_row,
+                             uint32_t *ret_index,
+                             mn_error *err)
+{
+    uint32_t winner = MN_NONE;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        double mean = 0.0;
+        const mn__training *best = NULL;
+        if (!mean_of(&trainings[(size_t)i * seeds], seeds, &mean, &best))
+            continue;
+        if (winner == MN_NONE || mean > ret_row->val_accuracy) {
+            winner = i;
+            ret_row->val_accuracy = mean;
+            ret_row->run = best->key;
+        }
+    }
+    if (winner == MN_NONE)
+        return mn_error_set(err, MN_ERR_WORKER, "the training of every finalist failed");
+    *ret_index = winner;
+    return MN_OK;
+}
+
+/* The test accuracy of a winner: read from the study when it was read from the test set before. */
+static mn_status read_test(mn__session *session,
+                           uint32_t number,
+                           const mn_genotype *genotype,
+                           mn_best_row *row,
+                           mn_error *err)
+{
+    char *detail = NULL;
+    json_t *object = NULL;
+    mn_status status = mn_study_get_event(session->study, test_event, number, &detail, err);
+    if (status != MN_OK)
+        return status;
+    if (detail != NULL) {
+        status = mn_json_parse(test_event, detail, strlen(detail), 1 << 20, &object, err);
+        if (status == MN_OK)
+            status = mn_json_get_number(object, test_event, "accuracy", &row->test_accuracy, err);
+        json_decref(object);
+        free(detail);
+        return status;
+    }
+    session->progress.phase = "test";
+    mn__session_tell(session, false);
+    status = mn__session_test(session, genotype, &row->run, &row->test_accuracy, err);
+    if (status != MN_OK)
+        return status;
+    object =
+        json_pack("{s:s, s:f}", "genotype", row->run.genotype_id, "accuracy", row->test_accuracy);
+    detail = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    if (detail == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    status = mn_study_put_event(session->study, test_event, number, detail, err);
+    free(detail);
+    return status;
+}
+
+/* A former winner stays when it did better on the validation split. */
+static mn_status
+former_is_better(mn__session *session, const mn_best_row *row, bool *ret, mn_error *err)
+{
+    mn_best_row stored;
+    bool found = false;
+    mn_status status = mn_study_get_best(session->study, row->bound_bytes, &stored, &found, err);
+    if (status == MN_OK)
+        *ret = found && stored.run.rung > 0 && stored.run.rung != row->run.rung &&
+               stored.val_accuracy >= row->val_accuracy;
+    return status;
+}
+
+static mn_status crown(mn__session *session,
+                       uint32_t number,
+                       const finals_plan *plan,
+                       const mn__training *trainings,
+                       mn_error *err)
+{
+    mn_best_row row = {.bound_bytes = mn__bound_bytes(&session->opts->bound), .test_accuracy = NAN};
+    uint32_t winner = 0;
+    uint32_t seeds = session->opts->finalist_seeds;
+    bool stays = false;
+    mn_status status = find_winner(trainings, plan, seeds, &row, &winner, err);
+    if (status == MN_OK)
+        status = former_is_better(session, &row, &stays, err);
+    if (status != MN_OK || stays)
+        return status;
+    status = read_test(session, number, trainings[(size_t)winner * seeds].genotype, &row, err);
+    return status == MN_OK ? mn__best_publish(session, &row, err) : status;
+}
+
+mn_status mn__finals_run(mn__session *session, uint32_t number, mn_error *err)
+{
+    finals_plan plan = {0};
+    uint32_t seeds = session->opts->finalist_seeds;
+    mn_genotype *genotypes = NULL;
+    mn__training *trainings = NULL;
+    mn_status status = make_plan(session, number, &plan, err);
+    if (status != MN_OK)
+        return status;
+    session->progress.phase = "finals";
+    genotypes = mn_calloc(plan.count, sizeof *genotypes);
+    trainings = mn_calloc((size_t)plan.count * seeds, sizeof *trainings);
+    if (genotypes == NULL || trainings == NULL)
+        status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < plan.count && status == MN_OK; i++) {
+        status = load_genotype(session->study, plan.ids[i], &genotypes[i], err);
+        for (uint32_t s = 0; s < seeds && status == MN_OK; s++) {
+            mn__training *t = &trainings[(size_t)i * seeds + s];
+            *t = (mn__training){.key = {.seed = s, .rung = number + 1},
+                                .genotype = &genotypes[i],
+                                .epochs = plan.epochs,
+                                .images = UINT32_MAX - 1,
+                                .checkpoints = true};
+            memcpy(t->key.genotype_id, plan.ids[i], sizeof t->key.genotype_id);
+        }
+    }
+    if (status == MN_OK)
+        status = mn__session_train(session, trainings, plan.count * seeds, err);
+    if (status == MN_OK)
+        status = crown(session, number, &plan, trainings, err);
+    free(trainings);
+    free(genotypes);
+    return status;
+}

@@ -1,0 +1,19 @@
+/*
+ * What a genotype needs: lowered, deployed, planned. The one way from a genotype to bytes.
+ */
+#ifndef MN_SEARCH_MEASURE_H
+#define MN_SEARCH_MEASURE_H
+
+#include "memnet/genotype.h"
+#include "memnet/plan.h"
+
+typedef struct mn__needs {
+    uint64_t weights_bytes, arena_bytes, total_bytes, macs;
+} mn__needs;
+
+mn_status mn__measure(const mn_genotype *genotype,
+                      mn_precision precision,
+                      mn__needs *ret_needs,
+                      mn_error *err);
+
+#endif

@@ -1,0 +1,157 @@
+/*
+ * Search options: defaults, limits, and what of them the study remembers.
+ */
+#include "search/options.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+
+static const char *const preset_names[] = {"fast", "paper"};
+
+const char *mn_preset_name(mn_preset preset)
+{
+    return preset == MN_PRESET_FAST || preset == MN_PRESET_PAPER ? preset_names[preset] : "unknown";
+}
+
+mn_status mn_preset_parse(const char *text, mn_preset *ret_preset, mn_error *err)
+{
+    for (int i = 0; i < 2; i++)
+        if (strcmp(text, preset_names[i]) == 0) {
+            *ret_preset = (mn_preset)i;
+            return MN_OK;
+        }
+    return mn_error_set(err, MN_ERR_ARG, "preset '%s': expected fast or paper", text);
+}
+
+mn_search_opts mn_search_opts_default(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return (mn_search_opts){
+        .precision = MN_PRECISION_FLOAT32,
+        .preset = MN_PRESET_FAST,
+        .lambda = 0.5,
+        .top_k = 8,
+        .jobs = processors < 1    ? 1
+                : processors > 64 ? 64
+                                  : (uint32_t)processors,
+        .seed = 1,
+        .max_cells = 13,
+        .finalists = 2,
+        .finalist_seeds = 1,
+        .finalist_epochs = 12,
+        .rung_epochs = 3,
+        .rung_images = 12000,
+    };
+}
+
+uint64_t mn__bound_bytes(const mn_bound *bound)
+{
+    return bound->total_bytes != 0 ? bound->total_bytes : bound->ram_bytes + bound->flash_bytes;
+}
+
+bool mn__bound_keeps(const mn_bound *bound, uint64_t weights, uint64_t arena, uint64_t macs)
+{
+    return (bound->total_bytes == 0 || weights + arena <= bound->total_bytes) &&
+           (bound->ram_bytes == 0 || arena <= bound->ram_bytes) &&
+           (bound->flash_bytes == 0 || weights <= bound->flash_bytes) &&
+           (bound->max_macs == 0 || macs <= bound->max_macs);
+}
+
+static mn_status check_bound(const mn_bound *bound, mn_error *err)
+{
+    bool pair = bound->ram_bytes != 0 || bound->flash_bytes != 0;
+    if (bound->total_bytes == 0 && (bound->ram_bytes == 0 || bound->flash_bytes == 0))
+        return mn_error_set(
+            err, MN_ERR_ARG, "bound: expected a total, or both a RAM and a flash size");
+    if (bound->total_bytes != 0 && pair)
+        return mn_error_set(
+            err, MN_ERR_ARG, "bound: expected a total or a RAM and flash size, not both");
+    if (bound->ram_bytes > INT64_MAX / 4 || bound->flash_bytes > INT64_MAX / 4 ||
+        bound->total_bytes > INT64_MAX / 4)
+        return mn_error_set(err, MN_ERR_ARG, "bound: too large");
+    return MN_OK;
+}
+
+static mn_status check_count(const char *what, uint32_t value, uint32_t most, mn_error *err)
+{
+    if (value < 1 || value > most)
+        return mn_error_set(err, MN_ERR_ARG, "%s: %u out of range [1,%u]", what, value, most);
+    return MN_OK;
+}
+
+mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
+{
+    mn_status status = check_bound(&opts->bound, err);
+    if (status == MN_OK && opts->precision != MN_PRECISION_FLOAT32)
+        status = mn_error_set(err,
+                              MN_ERR_UNSUPPORTED,
+                              "precision %s: only float32 can be searched",
+                              mn_precision_name(opts->precision));
+    if (status == MN_OK && (opts->time_ms > 0) == (opts->rounds > 0))
+        status = mn_error_set(err, MN_ERR_ARG, "expected either a time or a number of rounds");
+    if (status == MN_OK && !(opts->lambda >= 0.0 && opts->lambda <= 1.0))
+        status = mn_error_set(err, MN_ERR_ARG, "lambda: %g out of range [0,1]", opts->lambda);
+    if (status == MN_OK)
+        status = check_count("top-k", opts->top_k, 100000, err);
+    if (status == MN_OK)
+        status = check_count("jobs", opts->jobs, 256, err);
+    if (status == MN_OK)
+        status = check_count("max cells", opts->max_cells, MN_MAX_CELLS, err);
+    if (status == MN_OK)
+        status = check_count("finalists", opts->finalists, 64, err);
+    if (status == MN_OK)
+        status = check_count("finalist seeds", opts->finalist_seeds, 64, err);
+    if (status == MN_OK)
+        status = check_count("finalist epochs", opts->finalist_epochs, 10000, err);
+    if (status == MN_OK)
+        status = check_count("rung epochs", opts->rung_epochs, 10000, err);
+    if (status == MN_OK)
+        status = check_count("rung images", opts->rung_images, UINT32_MAX - 1, err);
+    return status;
+}
+
+mn_status mn__search_opts_print(const mn_search_opts *opts, char **ret_json, mn_error *err)
+{
+    const mn_bound *b = &opts->bound;
+    json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, s:i, "
+                               "s:i, s:i}",
+                               "memory",
+                               (json_int_t)b->total_bytes,
+                               "ram",
+                               (json_int_t)b->ram_bytes,
+                               "flash",
+                               (json_int_t)b->flash_bytes,
+                               "max_macs",
+                               (json_int_t)b->max_macs,
+                               "precision",
+                               mn_precision_name(opts->precision),
+                               "preset",
+                               mn_preset_name(opts->preset),
+                               "lambda",
+                               opts->lambda,
+                               "top_k",
+                               (int)opts->top_k,
+                               "rounds",
+                               (int)opts->rounds,
+                               "max_cells",
+                               (int)opts->max_cells,
+                               "finalists",
+                               (int)opts->finalists,
+                               "finalist_seeds",
+                               (int)opts->finalist_seeds,
+                               "finalist_epochs",
+                               (int)opts->finalist_epochs,
+                               "rung_epochs",
+                               (int)opts->rung_epochs,
+                               "rung_images",
+                               (int)opts->rung_images);
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    if (text == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    *ret_json = text;
+    return MN_OK;
+}

@@ -1,0 +1,223 @@
+/*
+ * The session: clock, progress, and trainings through the executor into the study.
+ * Invariant: a result is in the study before anyone decides on it.
+ */
+#include "search/session.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/random.h"
+#include "base/size.h"
+
+int64_t mn__session_elapsed_ms(const mn__session *session)
+{
+    return session->active_start_ms + (mn_clock_ms() - session->clock_start_ms);
+}
+
+mn_status mn__session_save_clock(mn__session *session, mn_error *err)
+{
+    return mn_study_set_active_ms(session->study, mn__session_elapsed_ms(session), err);
+}
+
+void mn__session_tell(mn__session *session, bool landed)
+{
+    mn_progress *p = &session->progress;
+    p->landed = landed;
+    p->elapsed_ms = mn__session_elapsed_ms(session);
+    p->left_ms = session->opts->time_ms == 0 ? -1 : session->opts->time_ms - p->elapsed_ms;
+    if (session->opts->time_ms != 0 && p->left_ms < 0)
+        p->left_ms = 0;
+    if (session->opts->progress != NULL)
+        session->opts->progress(session->opts->progress_context, p);
+}
+
+double mn__session_split_fraction(void)
+{
+    return 0.1;
+}
+
+uint64_t mn__session_run_seed(const mn__session *session, const mn_run_key *key)
+{
+    uint64_t id = mn_hash_bytes(MN_HASH_START, key->genotype_id, strlen(key->genotype_id));
+    uint64_t seed = mn_random_mix(session->opts->seed, id);
+    return mn_random_mix(mn_random_mix(seed, key->rung), key->seed);
+}
+
+char *mn__session_path(const mn__session *session, const char *relative)
+{
+    return mn_path_join(mn_study_folder(session->study), relative);
+}
+
+/* Absolute or study-relative path of a run's weights file, with an optional ending. */
+static char *run_path(const mn__session *session, const mn_run_key *key, const char *ending)
+{
+    char *relative = mn_study_weights_path(key);
+    char *path = relative == NULL ? NULL : mn__session_path(session, relative);
+    free(relative);
+    if (path == NULL)
+        return NULL;
+    size_t bytes = strlen(path) + strlen(ending) + 1;
+    char *whole = mn_calloc(bytes, 1);
+    if (whole != NULL)
+        snprintf(whole, bytes, "%s%s", path, ending);
+    free(path);
+    return whole;
+}
+
+/* Borrows everything it can; only the paths are owned by the job. */
+static mn_status
+make_line(const mn__session *s, const mn__training *t, char **ret_line, mn_error *err)
+{
+    mn__job job = {.kind = MN__JOB_TRAIN,
+                   .genotype = *t->genotype,
+                   .train = s->rung,
+                   .images = t->images,
+                   .split_seed = s->opts->seed,
+                   .split_fraction = mn__session_split_fraction(),
+                   .has_parent = t->parent != NULL};
+    mn_status status = MN_OK;
+    job.train.epochs = t->epochs;
+    job.train.seed = mn__session_run_seed(s, &t->key);
+    job.weights = run_path(s, &t->key, "");
+    job.checkpoint = t->checkpoints ? run_path(s, &t->key, ".checkpoint") : strdup("");
+    if (job.has_parent) {
+        job.parent = *t->parent;
+        job.parent_weights = run_path(s, t->parent_run, "");
+        job.map = *t->map;
+    }
+    if (job.weights == NULL || job.checkpoint == NULL ||
+        (job.has_parent && job.parent_weights == NULL))
+        status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    if (status == MN_OK)
+        status = mn__job_print(&job, ret_line, err);
+    job.map = (mn_layer_map){0}; /* borrowed */
+    mn__job_done(&job);
+    return status;
+}
+
+/* The trainings of a batch that have to be run, and where their results go. */
+typedef struct running {
+    mn__session *session;
+    mn__training *trainings;
+    uint32_t *which; /* job index -> training index */
+} running;
+
+static mn_status
+store_result(void *context, uint32_t index, const mn__result *result, mn_error *err)
+{
+    running *r = context;
+    mn__training *t = &r->trainings[r->which[index]];
+    char *weights = mn_study_weights_path(&t->key);
+    if (weights == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    mn_run_row row = {.key = t->key,
+                      .failed = result->failed,
+                      .reason = result->reason,
+                      .val_accuracy = result->failed ? (double)NAN : result->accuracy,
+                      .val_loss = result->failed ? (double)NAN : result->loss,
+                      .curve_json = result->curve_json,
+                      .weights = result->failed ? "" : weights,
+                      .train_ms = result->train_ms};
+    mn_status status = mn_study_put_run(r->session->study, &row, err);
+    if (status == MN_OK)
+        status = mn__session_save_clock(r->session, err);
+    free(weights);
+    row.reason = row.curve_json = row.weights = NULL;
+    t->row = row;
+    r->session->progress.jobs_done++;
+    mn__session_tell(r->session, false);
+    return status;
+}
+
+static void tick(void *context)
+{
+    const running *r = context;
+    mn__session_tell(r->session, false);
+}
+
+/* Fills a row from the study; *ret_known tells whether it was there. */
+static mn_status recall(mn__session *s, mn__training *t, bool *ret_known, mn_error *err)
+{
+    mn_run_row row;
+    mn_status status = mn_study_get_run(s->study, &t->key, &row, ret_known, err);
+    if (status != MN_OK || !*ret_known)
+        return status;
+    row.reason = row.curve_json = row.weights = NULL;
+    t->row = row;
+    return MN_OK;
+}
+
+mn_status
+mn__session_train(mn__session *session, mn__training *trainings, uint32_t count, mn_error *err)
+{
+    running r = {.session = session, .trainings = trainings};
+    char **lines = mn_calloc(count, sizeof *lines);
+    r.which = mn_calloc(count, sizeof *r.which);
+    uint32_t jobs = 0;
+    mn_status status = MN_OK;
+    if (lines == NULL || r.which == NULL)
+        status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < count && status == MN_OK; i++) {
+        bool known = false;
+        status = recall(session, &trainings[i], &known, err);
+        if (status == MN_OK && !known) {
+            r.which[jobs] = i;
+            status = make_line(session, &trainings[i], &lines[jobs], err);
+            jobs += status == MN_OK;
+        }
+    }
+    session->progress.jobs_total = count;
+    session->progress.jobs_done = count - jobs;
+    mn__session_tell(session, false);
+    mn__executor_calls calls = {.finished = store_result, .tick = tick, .context = &r};
+    if (status == MN_OK && jobs > 0)
+        status = mn__executor_run(session->executor, lines, jobs, &calls, err);
+    for (uint32_t i = 0; lines != NULL && i < jobs; i++)
+        free(lines[i]);
+    free(lines);
+    free(r.which);
+    return status;
+}
+
+typedef struct tested {
+    mn__session *session;
+    double accuracy;
+} tested;
+
+static mn_status
+take_accuracy(void *context, uint32_t index, const mn__result *result, mn_error *err)
+{
+    tested *t = context;
+    (void)index;
+    if (result->failed)
+        return mn_error_set(err, MN_ERR_WORKER, "test: %s", result->reason);
+    t->accuracy = result->accuracy;
+    return MN_OK;
+}
+
+mn_status mn__session_test(mn__session *session,
+                           const mn_genotype *genotype,
+                           const mn_run_key *key,
+                           double *ret_accuracy,
+                           mn_error *err)
+{
+    tested t = {.session = session};
+    char *line = NULL;
+    mn__job job = {.kind = MN__JOB_TEST, .genotype = *genotype};
+    job.weights = run_path(session, key, "");
+    mn_status status = job.weights == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory")
+                                           : mn__job_print(&job, &line, err);
+    mn__executor_calls calls = {.finished = take_accuracy, .context = &t};
+    if (status == MN_OK)
+        status = mn__executor_run(session->executor, &line, 1, &calls, err);
+    if (status == MN_OK)
+        *ret_accuracy = t.accuracy;
+    free(line);
+    mn__job_done(&job);
+    return status;
+}

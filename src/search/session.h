@@ -1,0 +1,68 @@
+/*
+ * What the rooms of the search share while it runs: the study, the workers, the clock. Everything
+ * that decides results is in `opts` or in the study; the session itself can be lost at any time.
+ */
+#ifndef MN_SEARCH_SESSION_H
+#define MN_SEARCH_SESSION_H
+
+#include "memnet/search.h"
+#include "memnet/study.h"
+#include "search/executor.h"
+
+typedef struct mn__session {
+    const mn_search_opts *opts;
+    const mn_dataset *dataset;
+    mn_study *study;
+    int data_fd;
+    mn__executor *executor;
+    mn_genotype frame;  /* input, classes, blocks with widths and strides, head; no cells */
+    mn_train_opts rung; /* how candidates are trained, seed and epochs apart */
+    int64_t clock_start_ms, active_start_ms;
+    mn_progress progress; /* what was last told to the caller */
+} mn__session;
+
+/* Active time of the study, this run included. */
+int64_t mn__session_elapsed_ms(const mn__session *session);
+
+/* Stores the active time; called whenever something was learnt. */
+mn_status mn__session_save_clock(mn__session *session, mn_error *err);
+
+/* Fills in the times and tells the caller how far the search is. */
+void mn__session_tell(mn__session *session, bool landed);
+
+/* Validation split of every training of a study: a share of the training images by the study's
+ * seed. */
+double mn__session_split_fraction(void);
+
+/* Seed of one training: its own random stream for (study seed, genotype, seed, rung). */
+uint64_t mn__session_run_seed(const mn__session *session, const mn_run_key *key);
+
+/* "FOLDER/relative" in fresh memory; NULL when out of memory. */
+char *mn__session_path(const mn__session *session, const char *relative);
+
+/* A training that may have been done before. */
+typedef struct mn__training {
+    mn_run_key key;
+    const mn_genotype *genotype;
+    uint32_t epochs;
+    uint32_t images;
+    bool checkpoints;          /* long: continue after an interruption */
+    const mn_genotype *parent; /* NULL: from scratch */
+    const mn_layer_map *map;
+    const mn_run_key *parent_run;
+    mn_run_row row; /* filled by mn__session_train(): numbers only, strings are NULL */
+} mn__training;
+
+/* Trains what the study does not have yet, puts every result into the study as it arrives, and
+ * fills all rows. Tells progress. */
+mn_status
+mn__session_train(mn__session *session, mn__training *trainings, uint32_t count, mn_error *err);
+
+/* Accuracy in percent of a run's weights on the test set. */
+mn_status mn__session_test(mn__session *session,
+                           const mn_genotype *genotype,
+                           const mn_run_key *key,
+                           double *ret_accuracy,
+                           mn_error *err);
+
+#endif
