@@ -31,7 +31,7 @@ static bool reserve(mn_buffer *buffer, size_t more)
         buffer->failed = true;
         return false;
     }
-    if (needed <= buffer->capacity)
+    if (buffer->bytes != NULL && needed <= buffer->capacity)
         return true;
     size_t capacity = buffer->capacity < 256 ? 256 : buffer->capacity;
     while (capacity < needed) {

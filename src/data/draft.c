@@ -63,7 +63,9 @@ static void *take_pixels(mn__bytes *file, const mn__image_view *view)
 {
     memmove(file->items, file->items + view->offset, view->bytes);
     void *shrunk = realloc(file->items, view->bytes);
-    void *pixels = shrunk != NULL ? shrunk : file->items;
+    if (shrunk != NULL)
+        file->items = shrunk;
+    void *pixels = file->items;
     *file = (mn__bytes){0};
     return pixels;
 }

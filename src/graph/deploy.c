@@ -159,10 +159,10 @@ static void
 norm_line(const deploy *d, uint32_t norm, uint32_t c, double *ret_scale, double *ret_shift)
 {
     const mn_node *node = mn_graph_node(d->from, norm);
-    double variance = numbers(d, norm, MN_ROLE_VARIANCE)[c];
+    double variance = (double)numbers(d, norm, MN_ROLE_VARIANCE)[c];
     double scale =
         (double)numbers(d, norm, MN_ROLE_GAMMA)[c] / sqrt(variance + (double)node->epsilon);
-    double mean = numbers(d, norm, MN_ROLE_MEAN)[c];
+    double mean = (double)numbers(d, norm, MN_ROLE_MEAN)[c];
     *ret_shift = (double)numbers(d, norm, MN_ROLE_BETA)[c] - scale * mean;
     *ret_scale = scale;
 }

@@ -161,7 +161,7 @@ static lower_function *const lower_functions[MN_OP_COUNT] = {
 
 /* Its name, from the list in memnet/genotype.h: one place, so the two cannot drift apart. */
 static const char *const op_names[MN_OP_COUNT] = {
-#define OP_NAME(op, text) [op] = text,
+#define OP_NAME(op, text) [op] = (text),
     MN_CELL_OP_LIST(OP_NAME)
 #undef OP_NAME
 };

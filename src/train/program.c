@@ -136,7 +136,8 @@ mn_status mn__primitive_create(mn__network *net,
 dnnl_memory_desc_t mn__queried(const_dnnl_primitive_desc_t desc, dnnl_query_t what)
 {
     const dnnl_memory_desc_t *found = dnnl_primitive_desc_query_md(desc, what, 0);
-    return found == NULL ? (dnnl_memory_desc_t){0} : *found;
+    static const dnnl_memory_desc_t none = {0};
+    return found == NULL ? none : *found;
 }
 
 static mn_status append(mn__program *program, const mn__exec *exec, mn_error *err)
