@@ -388,7 +388,7 @@ static void test_fake_quant(void **state)
     assert_ok(mn_tensors_initialise(graph, 5, &tensors, &err), &err);
     assert_ok(mn__parameters_import(net, MN__PART_VALUE, tensors, &err), &err);
     mn_random random = mn_random_make(3, 3);
-    float *images = aligned_alloc(64, 7 * 6 * 3 * batch * sizeof(float) + 56 * sizeof(float));
+    float *images = aligned_alloc(64, (7 * 6 * 3 * batch + 6) * sizeof(float));
     for (size_t i = 0; i < 7 * 6 * 3 * batch; i++)
         images[i] = mn_random_normal(&random);
     uint16_t labels[batch] = {0, 1, 2};
