@@ -25,7 +25,7 @@ typedef enum mn_schedule {
 typedef struct mn_train_opts {
     uint32_t epochs;              /**< Length of the schedule, default 10. */
     uint32_t batch;               /**< Default 64. */
-    float learning_rate;          /**< Peak, default 0.05. */
+    float learning_rate;          /**< Peak, default 0.2. */
     float momentum;               /**< Nesterov, default 0.9. */
     float weight_decay;           /**< On conv and fully connected weights only, default 5e-4. */
     float label_smoothing;        /**< [0, 1), default 0.1. */

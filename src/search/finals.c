@@ -329,6 +329,7 @@ mn_status mn__finals_run(mn__session *session, uint32_t number, mn_error *err)
             mn__training *t = &trainings[(size_t)i * seeds + s];
             *t = (mn__training){.key = {.seed = s, .rung = number + 1},
                                 .genotype = &genotypes[i],
+                                .train = &session->finals,
                                 .epochs = plan.epochs,
                                 .images = UINT32_MAX - 1,
                                 .checkpoints = true};

@@ -52,6 +52,9 @@ static mn_status begin(mn__session *s, const char *folder, mn_error *err)
     if (status != MN_OK)
         return status;
     s->rung = mn_train_opts_default();
+    s->rung.augmentation.crop_padding = 0; /* too few steps to overfit: it would only slow them */
+    s->finals = mn_train_opts_default();
+    s->finals.augmentation.crop_padding = 1;
     s->clock_start_ms = mn_clock_ms();
     s->active_start_ms = mn_study_active_ms(s->study);
     s->progress = (mn_progress){

@@ -45,6 +45,7 @@ training_of(const mn__session *session, const mn__entry *entry, const mn__base *
 {
     mn__training t = {.key = {.seed = 0, .rung = 0},
                       .genotype = &entry->candidate->genotype,
+                      .train = &session->rung,
                       .epochs = session->opts->rung_epochs,
                       .images = session->opts->rung_images};
     memcpy(t.key.genotype_id, entry->id, sizeof t.key.genotype_id);

@@ -75,7 +75,7 @@ make_line(const mn__session *s, const mn__training *t, char **ret_line, mn_error
 {
     mn__job job = {.kind = MN__JOB_TRAIN,
                    .genotype = *t->genotype,
-                   .train = s->rung,
+                   .train = *t->train,
                    .images = t->images,
                    .split_seed = s->opts->seed,
                    .split_fraction = mn__session_split_fraction(),

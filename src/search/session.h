@@ -16,7 +16,8 @@ typedef struct mn__session {
     int data_fd;
     mn__executor *executor;
     mn_genotype frame;  /* input, classes, blocks with widths and strides, head; no cells */
-    mn_train_opts rung; /* how candidates are trained, seed and epochs apart */
+    mn_train_opts rung;   /* how candidates are trained, seed and epochs apart */
+    mn_train_opts finals; /* how finalists are, likewise */
     int64_t clock_start_ms, active_start_ms;
     mn_progress progress; /* what was last told to the caller */
 } mn__session;
@@ -44,6 +45,7 @@ char *mn__session_path(const mn__session *session, const char *relative);
 typedef struct mn__training {
     mn_run_key key;
     const mn_genotype *genotype;
+    const mn_train_opts *train; /* the session's rung or finals */
     uint32_t epochs;
     uint32_t images;
     bool checkpoints;          /* long: continue after an interruption */

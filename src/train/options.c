@@ -10,7 +10,7 @@ mn_train_opts mn_train_opts_default(void)
     return (mn_train_opts){
         .epochs = 10,
         .batch = 64,
-        .learning_rate = 0.05f,
+        .learning_rate = 0.2f,
         .momentum = 0.9f,
         .weight_decay = 5e-4f,
         .label_smoothing = 0.1f,

@@ -1,0 +1,240 @@
+/*
+ * memnet memory: what a network needs, in bytes, and when. All numbers come from the plan that the
+ * export lays out and the search compares with its bound.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/size.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/pipeline.h"
+#include "cli/text.h"
+
+enum { BAR_LEAST = 8, BAR_MOST = 50, NAME_COLUMNS = 26, OP_COLUMNS = 15 };
+
+typedef struct request {
+    char **paths;
+    uint32_t count;
+    int precision;
+    bool timeline;
+    bool json;
+} request;
+
+static json_t *steps_json(const mn__pipeline *network)
+{
+    const mn_plan *plan = network->plan;
+    json_t *steps = json_array();
+    for (uint32_t s = 0; steps != NULL && s < plan->step_count; s++) {
+        const mn_step *step = &plan->steps[s];
+        const mn_node *node = mn_graph_node(network->deployed, step->node);
+        json_t *row = json_pack("{s:i, s:s, s:s, s:I, s:b}",
+                                "step",
+                                (int)s,
+                                "op",
+                                mn_prim_name(node->prim),
+                                "name",
+                                node->name,
+                                "live_bytes",
+                                (json_int_t)step->live_bytes,
+                                "in_place",
+                                (int)step->in_place);
+        if (row == NULL || json_array_append_new(steps, row) != 0) {
+            json_decref(steps);
+            return NULL;
+        }
+    }
+    return steps;
+}
+
+/* NULL when out of memory. */
+static json_t *network_json(const mn__pipeline *network)
+{
+    const mn_plan *plan = network->plan;
+    return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:o}",
+                     "file",
+                     mn__json_text(network->path),
+                     "precision",
+                     mn_precision_name(plan->precision),
+                     "weights_bytes",
+                     (json_int_t)plan->weights_bytes,
+                     "arena_bytes",
+                     (json_int_t)plan->arena_bytes,
+                     "total_bytes",
+                     (json_int_t)plan->total_bytes,
+                     "lower_bound_bytes",
+                     (json_int_t)plan->lower_bound_bytes,
+                     "order_proven",
+                     (int)plan->order_proven,
+                     "offsets_proven",
+                     (int)plan->offsets_proven,
+                     "macs",
+                     (json_int_t)plan->macs,
+                     "parameters",
+                     (json_int_t)mn_graph_parameters(network->graph),
+                     "paper_intermediate_bytes",
+                     (json_int_t)plan->paper_intermediate_bytes,
+                     "paper_total_bytes",
+                     (json_int_t)plan->paper_total_bytes,
+                     "steps",
+                     steps_json(network));
+}
+
+/* One file: its object; several: an array of them. */
+static int print_all_json(const mn__pipeline *networks, uint32_t count)
+{
+    if (count == 1)
+        return mn__print_json(network_json(&networks[0]));
+    json_t *all = json_array();
+    for (uint32_t i = 0; all != NULL && i < count; i++) {
+        if (json_array_append_new(all, network_json(&networks[i])) != 0) {
+            json_decref(all);
+            all = NULL;
+        }
+    }
+    return mn__print_json(all);
+}
+
+static const char *proof_text(const mn_plan *plan)
+{
+    if (plan->order_proven && plan->offsets_proven)
+        return "reached, so the arena is the smallest possible";
+    if (plan->order_proven)
+        return "the order of the steps is proven best, the placement is not";
+    if (plan->offsets_proven)
+        return "the placement is proven best for this order, the order is not";
+    return "neither order nor placement are proven best";
+}
+
+static void print_summary(const mn__pipeline *network)
+{
+    const mn_plan *plan = network->plan;
+    printf("%s (%s, batch 1)\n", network->path, mn_precision_name(plan->precision));
+    printf("  weights         %s\n", mn__bytes_text(plan->weights_bytes).text);
+    printf("  arena           %s\n", mn__bytes_text(plan->arena_bytes).text);
+    printf("  total           %s\n", mn__bytes_text(plan->total_bytes).text);
+    printf("  lower bound     %s for the arena: %s\n",
+           mn__bytes_text(plan->lower_bound_bytes).text,
+           proof_text(plan));
+    printf("  multiply-adds   %s\n", mn__count_text(plan->macs).text);
+    printf("  parameters      %s\n", mn__count_text(mn_graph_parameters(network->graph)).text);
+    printf("  paper's metric  %s intermediate,\n",
+           mn__bytes_text(plan->paper_intermediate_bytes).text);
+    printf("                  %s total (float32)\n", mn__bytes_text(plan->paper_total_bytes).text);
+}
+
+static int terminal_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 100;
+}
+
+static void print_timeline(const mn__pipeline *network)
+{
+    const mn_plan *plan = network->plan;
+    size_t peak = 1;
+    for (uint32_t s = 0; s < plan->step_count; s++)
+        peak = plan->steps[s].live_bytes > peak ? plan->steps[s].live_bytes : peak;
+    int bar = terminal_columns() - (4 + 1 + OP_COLUMNS + 1 + NAME_COLUMNS + 1 + 13 + 2 + 1);
+    bar = bar < BAR_LEAST ? BAR_LEAST : bar > BAR_MOST ? BAR_MOST : bar;
+    printf("\n%4s %-*s %-*s %13s\n", "step", OP_COLUMNS, "op", NAME_COLUMNS, "name", "live bytes");
+    for (uint32_t s = 0; s < plan->step_count; s++) {
+        const mn_step *step = &plan->steps[s];
+        const mn_node *node = mn_graph_node(network->deployed, step->node);
+        int filled = (int)((double)step->live_bytes / (double)peak * bar + 0.5);
+        printf("%4" PRIu32 " %-*s %-*s %13s  ",
+               s,
+               OP_COLUMNS,
+               mn_prim_name(node->prim),
+               NAME_COLUMNS,
+               node->name,
+               mn__count_text(step->live_bytes).text);
+        for (int i = 0; i < filled; i++)
+            putchar('#');
+        putchar('\n');
+    }
+}
+
+static int show(const request *r)
+{
+    uint32_t count = r->count;
+    mn_error err;
+    mn_status status = MN_OK;
+    int code = MN__EXIT_OK;
+    mn__pipeline *networks = mn_calloc(count, sizeof *networks);
+    if (networks == NULL)
+        status = mn_error_set(&err, MN_ERR_NOMEM, "out of memory for %u networks", count);
+    for (uint32_t i = 0; status == MN_OK && i < count; i++) {
+        status = mn__pipeline_load(r->paths[i], &networks[i], &err);
+        if (status == MN_OK)
+            status = mn__pipeline_plan(&networks[i], (mn_precision)r->precision, &err);
+    }
+    if (status != MN_OK) {
+        code = mn__fail(&err);
+    } else if (r->json) {
+        code = print_all_json(networks, count);
+    } else {
+        for (uint32_t i = 0; i < count; i++) {
+            fputs(i == 0 ? "" : "\n", stdout);
+            print_summary(&networks[i]);
+            if (r->timeline)
+                print_timeline(&networks[i]);
+        }
+    }
+    for (uint32_t i = 0; networks != NULL && i < count; i++)
+        mn__pipeline_done(&networks[i]);
+    free(networks);
+    return code;
+}
+
+#define INTO(field) offsetof(request, field)
+
+static const mn__option options[] = {
+    {.name = "precision",
+     .argument = "P",
+     .kind = MN__CHOICE,
+     .into = INTO(precision),
+     .choices = mn__precision_choices,
+     .planned = mn__precision_planned,
+     .help = "of weights and activations: float32 (default)"},
+    {.name = "timeline",
+     .kind = MN__FLAG,
+     .into = INTO(timeline),
+     .help = "a row for each step: its op, and the bytes alive during it"},
+    {.name = "json",
+     .kind = MN__FLAG,
+     .into = INTO(json),
+     .help = "print JSON: an object, for several files an array of them"},
+};
+
+static const mn__usage usage = {
+    .command = "memory",
+    .synopsis = "FILE... [options]",
+    .about =
+        "Shows what networks need in exported C code, in bytes: `weights` are all constant "
+        "tables,\n"
+        "`arena` is the one read-write buffer, for one image at a time. FILE is an architecture\n"
+        "(.json) or a model (.safetensors).\n",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .operand = "FILE",
+    .operand_max = 10000,
+    .examples = "  memnet memory architecture.json\n"
+                "  memnet memory study/best/model.safetensors --timeline\n"
+                "  memnet memory a.json b.json --json\n",
+};
+
+int mn__cmd_memory(int argc, char **argv)
+{
+    request r = {.precision = MN_PRECISION_FLOAT32};
+    int first = 0;
+    int code = 0;
+    if (!mn__options_parse(&usage, argc, argv, &r, &first, &code))
+        return code;
+    r.paths = argv + first;
+    r.count = (uint32_t)(argc - first);
+    return show(&r);
+}

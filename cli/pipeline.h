@@ -1,0 +1,45 @@
+/*
+ * From a file to a network: what `memory`, `eval` and `export` have in common.
+ *
+ *     file -> genotype (and model) -> graph (and its tensors) -> deployed graph -> plan
+ */
+#ifndef MN_CLI_PIPELINE_H
+#define MN_CLI_PIPELINE_H
+
+#include "memnet/genotype.h"
+#include "memnet/graph.h"
+#include "memnet/model.h"
+#include "memnet/plan.h"
+#include "memnet/tensors.h"
+
+/* All pointers but `path` are owned. Starts as {0}; may be given to _done() at any time. */
+typedef struct mn__pipeline {
+    const char *path;
+    mn_genotype genotype;
+    mn_model *model;     /* NULL when the file was an architecture */
+    mn_graph *graph;     /* batch norms unfolded */
+    mn_tensors *tensors; /* in graph order; NULL without a model */
+    mn_graph *deployed;  /* after mn_deploy() */
+    mn_tensors *folded;  /* of `deployed`; NULL without a model */
+    mn_plan *plan;       /* of `deployed` */
+} mn__pipeline;
+
+/* Reads an architecture or a model, told apart by the file's name (.json, .safetensors) or else by
+ * its first bytes, as far as graph and tensors. `path` is borrowed. Messages name the path. */
+mn_status mn__pipeline_load(const char *path, mn__pipeline *pipeline, mn_error *err);
+
+/* As mn__pipeline_load(); an architecture without weights is MN_ERR_ARG. */
+mn_status mn__pipeline_load_model(const char *path, mn__pipeline *pipeline, mn_error *err);
+
+/* Fills deployed, folded and plan. */
+mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err);
+
+void mn__pipeline_done(mn__pipeline *pipeline);
+
+/* Whether a file can be made at `path` later, so that a command fails before hours of work. */
+mn_status mn__output_check(const char *path, mn_error *err);
+
+/* Processors that this process may use, 1 to `most`. */
+uint32_t mn__processors(uint32_t most);
+
+#endif
