@@ -132,20 +132,21 @@ static mn_status print_result(const request *r, const mn__study_view *view, mn_e
 }
 
 /* With --json the standard output is for JSON, and the display goes where errors go. */
-static mn_status run(request *r, const mn_dataset *dataset, mn_error *err)
+static mn_status run(const request *r, const mn_dataset *dataset, mn_error *err)
 {
     char program[PATH_MAX];
+    mn_search_opts opts = r->opts;
     mn__display display;
     mn__display_init(&display, r->json ? stderr : stdout);
     if (display.live || !r->json) {
-        r->opts.progress = mn__display_progress;
-        r->opts.progress_context = &display;
+        opts.progress = mn__display_progress;
+        opts.progress_context = &display;
     }
     mn_status status = find_program(program, err);
     if (status != MN_OK)
         return status;
-    r->opts.worker_program = program;
-    status = mn_search_run(&r->opts, dataset, r->study, err);
+    opts.worker_program = program;
+    status = mn_search_run(&opts, dataset, r->study, err);
     mn__display_done(&display);
     return status;
 }

@@ -101,7 +101,7 @@ static void print_start(const request *r, const training *t)
         printf("continuing after epoch %u from %s\n",
                mn_trainer_epochs_done(t->trainer),
                r->checkpoint);
-    fflush(stdout);
+    (void)fflush(stdout);
 }
 
 /* Percent on the validation images; NaN when there are none. */
@@ -141,7 +141,7 @@ print_epoch(const request *r, const training *t, const mn_epoch_result *epoch, d
                epoch->train_ms / 1000.0,
                epoch->wait_ms / 1000.0);
     putchar('\n');
-    fflush(stdout);
+    (void)fflush(stdout);
 }
 
 static mn_status run_epochs(const request *r, training *t, double *ret_accuracy, mn_error *err)
@@ -250,7 +250,7 @@ static const mn__option options[] = {
      .into = INTO(learning_rate),
      .low = 0,
      .high = 100,
-     .help = "its peak, default 0.05"},
+     .help = "its peak, default 0.2"},
     {.name = "seed",
      .argument = "N",
      .kind = MN__INTEGER,

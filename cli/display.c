@@ -169,7 +169,7 @@ void mn__display_progress(void *context, const mn_progress *progress)
     }
     if (display->live && strcmp(progress->phase, "done") != 0)
         draw_status(display, progress);
-    fflush(display->out);
+    (void)fflush(display->out);
 }
 
 void mn__display_done(mn__display *display)
@@ -177,5 +177,5 @@ void mn__display_done(mn__display *display)
     if (display->drawn)
         fputs(wipe, display->out);
     display->drawn = false;
-    fflush(display->out);
+    (void)fflush(display->out);
 }

@@ -50,7 +50,7 @@ static mn_status look_at(const char *path, content *ret_content, mn_error *err)
     size_t count = fread(bytes, 1, sizeof bytes, file);
     bool failed = ferror(file) != 0;
     int reason = errno;
-    fclose(file);
+    (void)fclose(file);
     if (failed)
         return mn_error_set(err, MN_ERR_IO, "%s: %s", path, strerror(reason));
     *ret_content = content_of_bytes(bytes, count);

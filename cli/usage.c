@@ -57,7 +57,7 @@ void mn__usage_print(const mn__usage *usage)
 
 int mn__fail(const mn_error *err)
 {
-    fflush(stdout);
+    (void)fflush(stdout);
     fprintf(stderr, "memnet: %s\n", err->message);
     return MN__EXIT_FAILED;
 }
