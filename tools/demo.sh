@@ -13,7 +13,7 @@ budget=262144
 compiler=${CC:-cc}
 
 mkdir -p "$demo"
-"$memnet" search --data fashion-mnist --memory 256K --precision float32 --time "${DEMO_TIME:-8m}" \
+"$memnet" search --data fashion-mnist --memory 256K --precision float32 --time "${DEMO_TIME:-9m}" \
     --study "$demo/study"
 
 model=$demo/study/best/model.safetensors
