@@ -1,0 +1,47 @@
+/* The examples of the documentation are what they say they are. */
+#include "test.h"
+
+#include "base/file.h"
+#include "memnet/genotype.h"
+
+static char *read_doc(const char *name)
+{
+    const char *tests = getenv("MEMNET_TESTS");
+    char path[4096];
+    char *text = NULL;
+    size_t count = 0;
+    mn_error err;
+    if (tests == NULL)
+        skip();
+    snprintf(path, sizeof path, "%s/../docs/%s", tests, name);
+    assert_ok(mn_file_read(path, 1 << 20, &text, &count, &err), &err);
+    return text;
+}
+
+static void test_architecture_example(void **state)
+{
+    (void)state;
+    mn_error err;
+    mn_genotype genotype;
+    mn_graph *graph = NULL;
+    char *text = read_doc("formats.md");
+    const char *start = strstr(text, "```json\n");
+    assert_non_null(start);
+    start += strlen("```json\n");
+    const char *end = strstr(start, "```");
+    assert_non_null(end);
+    assert_ok(mn_genotype_parse(start, (size_t)(end - start), &genotype, &err), &err);
+    assert_ok(mn_genotype_lower(&genotype, &graph, &err), &err);
+    mn_graph_free(graph);
+    for (int op = 0; op < MN_OP_COUNT; op++)
+        assert_non_null(strstr(text, mn_cell_op_name((mn_cell_op)op)));
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_architecture_example),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
