@@ -120,6 +120,7 @@ int main(int argc, char **argv)
     if (!guard_standard_streams())
         return MN__EXIT_FAILED;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(), seen below */
+    signal(SIGXFSZ, SIG_IGN); /* so is a limit on the size of files */
     int code = dispatch(argc, argv);
     bool earlier = ferror(stdout) != 0;
     if ((fflush(stdout) != 0 || earlier) && code == MN__EXIT_OK) {

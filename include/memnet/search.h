@@ -77,6 +77,8 @@ MN_API mn_search_opts mn_search_opts_default(void);
  * Runs or continues the search of `study_folder` and ends with `study_folder/best` complete:
  * model.safetensors and architecture.json.
  *
+ * SIGXFSZ should be ignored: a write past a limit on file sizes is then an error, not a signal.
+ *
  * @param dataset  Borrowed.
  * @retval MN_ERR_LIMIT     No network meets the bound: the message names the smallest total found.
  * @retval MN_ERR_MISMATCH  The study was made with other options or another data set.
@@ -91,6 +93,9 @@ MN_API mn_status mn_search_run(const mn_search_opts *opts,
  * The loop of a worker process: reads jobs as JSON lines from `in_fd`, writes one result line for
  * each to `out_fd`, until the input ends. Images come from the shared data set `data_fd`
  * (mn_dataset_share()).
+ *
+ * The process is a worker's from then on: the kernel kills it with its parent, and SIGXFSZ is
+ * ignored.
  */
 MN_API mn_status mn_worker_run(int in_fd, int out_fd, int data_fd, mn_error *err);
 

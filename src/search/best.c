@@ -1,9 +1,11 @@
 /*
- * Publishing the best network. Order matters: folder, then link, then row; a kill in between
- * leaves a folder that nothing points to, and the next publishing removes it.
+ * Publishing the best network. Order matters: folder, then link, then row. A kill in between leaves
+ * a folder that nothing points to, or a link that is ahead of the row; the next publishing sees
+ * both, since it compares the folder itself and removes every other one.
  */
 #include "search/best.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -81,33 +83,80 @@ fill_folder(mn__session *session, const mn_best_row *row, const char *folder, mn
     return status;
 }
 
-/* True when `best` shows this very run already. */
+static bool same_number(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+/* True when the study has this very row. */
 static mn_status
-is_published(mn__session *session, const mn_best_row *row, bool *ret_same, mn_error *err)
+is_stored(mn__session *session, const mn_best_row *row, bool *ret_same, mn_error *err)
 {
     mn_best_row stored;
     bool found = false;
     mn_status status = mn_study_get_best(session->study, row->bound_bytes, &stored, &found, err);
     if (status == MN_OK)
         *ret_same = found && stored.run.seed == row->run.seed && stored.run.rung == row->run.rung &&
-                    strcmp(stored.run.genotype_id, row->run.genotype_id) == 0;
+                    strcmp(stored.run.genotype_id, row->run.genotype_id) == 0 &&
+                    same_number(stored.val_accuracy, row->val_accuracy) &&
+                    same_number(stored.test_accuracy, row->test_accuracy);
+    return status;
+}
+
+/* True when `best` is complete and holds the weights of this run, byte by byte. */
+static bool is_shown(mn__session *session, const mn_best_row *row)
+{
+    char *bytes[2] = {NULL, NULL};
+    size_t counts[2] = {0, 0};
+    char *relative = mn_study_weights_path(&row->run);
+    char *weights = relative == NULL ? NULL : mn__session_path(session, relative);
+    char *model = mn__session_path(session, "best/model.safetensors");
+    char *architecture = mn__session_path(session, "best/architecture.json");
+    bool same = weights != NULL && model != NULL && architecture != NULL &&
+                mn_path_exists(architecture) &&
+                mn_file_read(weights, max_model_bytes, &bytes[0], &counts[0], NULL) == MN_OK &&
+                mn_file_read(model, max_model_bytes, &bytes[1], &counts[1], NULL) == MN_OK &&
+                counts[0] == counts[1] && memcmp(bytes[0], bytes[1], counts[0]) == 0;
+    free(bytes[1]);
+    free(bytes[0]);
+    free(architecture);
+    free(model);
+    free(weights);
+    free(relative);
+    return same;
+}
+
+/* Removes every `best.*` but the one that is shown: former folders, and what a kill has left. */
+static mn_status remove_others(mn__session *session, const char *shown, mn_error *err)
+{
+    const char *path = mn_study_folder(session->study);
+    mn_status status = MN_OK;
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return mn_error_set(err, MN_ERR_IO, "%s: %s", path, strerror(errno));
+    for (struct dirent *entry = readdir(folder); entry != NULL && status == MN_OK;
+         entry = readdir(folder)) {
+        if (strncmp(entry->d_name, "best.", 5) != 0 || strcmp(entry->d_name, shown) == 0)
+            continue;
+        char *other = mn__session_path(session, entry->d_name);
+        status = other == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory")
+                               : mn_folder_remove(other, err);
+        free(other);
+    }
+    closedir(folder);
     return status;
 }
 
 static mn_status publish_folder(mn__session *session, const mn_best_row *row, mn_error *err)
 {
     char name[32];
-    char old_name[32];
     char *link = mn__session_path(session, "best");
     if (link == NULL)
         return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    uint32_t number = current_number(link);
-    snprintf(name, sizeof name, "best.%u", number + 1);
-    snprintf(old_name, sizeof old_name, "best.%u", number);
+    snprintf(name, sizeof name, "best.%u", current_number(link) + 1);
     char *folder = mn__session_path(session, name);
-    char *old_folder = mn__session_path(session, old_name);
     mn_status status = MN_OK;
-    if (folder == NULL || old_folder == NULL)
+    if (folder == NULL)
         status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
     if (status == MN_OK)
         status = mn_folder_remove(folder, err); /* a leftover of a killed publishing */
@@ -117,9 +166,8 @@ static mn_status publish_folder(mn__session *session, const mn_best_row *row, mn
         status = fill_folder(session, row, folder, err);
     if (status == MN_OK)
         status = mn_symlink_swap(name, link, err);
-    if (status == MN_OK && number > 0)
-        status = mn_folder_remove(old_folder, err);
-    free(old_folder);
+    if (status == MN_OK)
+        status = remove_others(session, name, err);
     free(folder);
     free(link);
     return status;
@@ -127,17 +175,11 @@ static mn_status publish_folder(mn__session *session, const mn_best_row *row, mn
 
 mn_status mn__best_publish(mn__session *session, const mn_best_row *row, mn_error *err)
 {
-    bool same = false;
-    char *model = mn__session_path(session, "best/model.safetensors");
-    if (model == NULL)
-        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    mn_status status = is_published(session, row, &same, err);
-    if (status == MN_OK && !(same && mn_path_exists(model)))
+    bool stored = false;
+    mn_status status = is_stored(session, row, &stored, err);
+    if (status == MN_OK && !is_shown(session, row))
         status = publish_folder(session, row, err);
-    if (status == MN_OK)
-        status = mn_study_put_best(session->study, row, err);
-    free(model);
-    return status;
+    return status == MN_OK && !stored ? mn_study_put_best(session->study, row, err) : status;
 }
 
 /* Shows the best in the progress. */
@@ -160,11 +202,14 @@ mn_status mn__best_of_round(mn__session *session, mn_error *err)
     mn_run_row run;
     uint32_t count = 0;
     bool found = false;
-    mn_best_row row = {.bound_bytes = mn__bound_bytes(&session->opts->bound), .test_accuracy = NAN};
+    mn_best_row row = {.bound_bytes = mn__bound_bytes(&session->opts->bound),
+                       .test_accuracy = (double)NAN};
     mn_best_row stored;
     mn_status status = mn_study_get_best(session->study, row.bound_bytes, &stored, &found, err);
-    if (status == MN_OK && found && stored.run.rung > 0)
-        return show(session, &stored, err);
+    if (status == MN_OK && found && stored.run.rung > 0) {
+        status = mn__best_publish(session, &stored, err);
+        return status == MN_OK ? show(session, &stored, err) : status;
+    }
     if (status == MN_OK)
         status = mn_study_top_runs(session->study, 0, 1, &top, &count, err);
     if (status != MN_OK || count == 0)

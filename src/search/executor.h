@@ -25,8 +25,10 @@ typedef struct mn__executor_calls {
 } mn__executor_calls;
 
 /* Runs all jobs (lines of mn__job_print()). A worker that dies is replaced and its job started
- * once more; when it dies again the job has failed. MN_ERR_IO: a job could not be done for want of
- * disk or memory. After an error unfinished jobs are abandoned. */
+ * once more; when it is killed by a signal again the job has failed. After an error unfinished jobs
+ * are abandoned.
+ * MN_ERR_IO: a job could not be done for want of disk or memory.
+ * MN_ERR_WORKER: workers cannot be started, leave twice without a result, or talk nonsense. */
 mn_status mn__executor_run(mn__executor *executor,
                            char *const *lines,
                            uint32_t count,

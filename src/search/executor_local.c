@@ -1,6 +1,7 @@
 /*
- * Workers on this machine: long-lived child processes, spawned (never forked: threads exist), fed
- * through pipes. Invariant: each worker has at most one job.
+ * Workers on this machine: long-lived child processes, spawned (never forked: threads exist). Jobs
+ * go down a socket (writing to a dead worker is then an error, not a signal), results come up a
+ * pipe. Invariant: each worker has at most one job.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,10 +21,11 @@
 extern char **environ;
 
 enum { read_chunk = 4096, tick_ms = 1000, most_attempts = 2 };
+static const size_t max_answer_bytes = (size_t)4 << 20;
 
 typedef struct child {
     pid_t pid;    /* 0: not running */
-    int to, from; /* pipe ends */
+    int to, from; /* our ends */
     uint32_t job; /* MN_NONE: idle */
     char *line;   /* what has arrived of its answer */
     size_t line_count, line_capacity;
@@ -65,19 +68,22 @@ mn_status mn__executor_create(
     return MN_OK;
 }
 
-/* Ends a worker: at once when it is busy, else by the end of its input. */
-static void stop(child *c)
+/* Ends a worker: at once when it is busy, else by the end of its input. How it ended, as waitpid()
+ * tells it. */
+static int stop(child *c)
 {
+    int ending = 0;
     if (c->pid == 0)
-        return;
+        return ending;
     close(c->to);
     if (c->job != MN_NONE)
         kill(c->pid, SIGKILL);
-    while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+    while (waitpid(c->pid, &ending, 0) < 0 && errno == EINTR)
         ;
     close(c->from);
     free(c->line);
     *c = (child){.job = MN_NONE};
+    return ending;
 }
 
 void mn__executor_free(mn__executor *executor)
@@ -105,7 +111,9 @@ static mn_status start(const mn__executor *e, child *c, mn_error *err)
     snprintf(fd_text, sizeof fd_text, "%d", e->data_fd);
     if (posix_spawn_file_actions_init(&actions) != 0)
         return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    int failed = pipe2(down, O_CLOEXEC) != 0 || pipe2(up, O_CLOEXEC) != 0 ? errno : 0;
+    bool open =
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, down) == 0 && pipe2(up, O_CLOEXEC) == 0;
+    int failed = open ? 0 : errno;
     if (failed == 0)
         failed = posix_spawn_file_actions_adddup2(&actions, down[0], STDIN_FILENO);
     if (failed == 0)
@@ -131,14 +139,14 @@ static mn_status start(const mn__executor *e, child *c, mn_error *err)
     return status;
 }
 
-/* Writes the whole line; false when the worker is gone. SIGPIPE is the caller's to ignore. */
+/* Writes the whole line; false when the worker is gone. */
 static bool send_line(const child *c, const char *line)
 {
     size_t length = strlen(line);
     size_t done = 0;
     while (done <= length) {
         const char *from = done < length ? line + done : "\n";
-        ssize_t put = write(c->to, from, done < length ? length - done : 1);
+        ssize_t put = send(c->to, from, done < length ? length - done : 1, MSG_NOSIGNAL);
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
@@ -163,17 +171,24 @@ static mn_status finish(batch *b, uint32_t job, const mn__result *result, mn_err
     return b->calls->finished(b->calls->context, job, result, err);
 }
 
-/* The worker died with its job: once more, or failed. */
+/* The worker ended with its job: once more, or failed. A worker that leaves by itself does so
+ * outside of a job (it cannot read the data set, say), which says nothing about the network. */
 static mn_status lost(batch *b, child *c, mn_error *err)
 {
     uint32_t job = c->job;
-    char reason[] = "the worker died twice";
+    char reason[48];
     char curve[] = "[]";
-    stop(c);
+    int ending = stop(c);
     if (b->attempts[job] < most_attempts) {
         b->retries[b->retry_count++] = job;
         return MN_OK;
     }
+    if (WIFEXITED(ending))
+        return mn_error_set(err,
+                            MN_ERR_WORKER,
+                            "a worker was started twice and ended with status %d without a result",
+                            WEXITSTATUS(ending));
+    snprintf(reason, sizeof reason, "the worker died twice, of signal %d", WTERMSIG(ending));
     mn__result result = {.failed = true, .reason = reason, .curve_json = curve};
     return finish(b, job, &result, err);
 }
@@ -183,23 +198,37 @@ static mn_status feed(const mn__executor *e, batch *b, child *c, mn_error *err)
     uint32_t job = take_job(b);
     if (job == MN_NONE)
         return MN_OK;
-    mn_status status = c->pid == 0 ? start(e, c, err) : MN_OK;
+    c->job = job;
+    b->attempts[job]++;
+    if (c->pid != 0) {
+        if (send_line(c, b->lines[job]))
+            return MN_OK;
+        stop(c); /* it died idle, which is not this job's fault */
+    }
+    mn_status status = start(e, c, err);
     if (status != MN_OK)
         return status;
     c->job = job;
-    b->attempts[job]++;
-    return send_line(c, b->lines[job]) ? MN_OK : lost(b, c, err);
+    bool sent = send_line(c, b->lines[job]);
+    return sent ? MN_OK : lost(b, c, err);
 }
 
+/* One line and no more: what follows it would be taken for the answer to the next job. */
 static mn_status answer(batch *b, child *c, size_t length, mn_error *err)
 {
     mn__result result = {0};
     uint32_t job = c->job;
+    if (length + 1 != c->line_count)
+        return mn_error_set(err,
+                            MN_ERR_WORKER,
+                            "worker: %zu bytes after its result, expected none",
+                            c->line_count - length - 1);
     mn_status status = mn__result_parse(c->line, length, &result, err);
+    if (status != MN_OK)
+        return mn_error_prefix(err, MN_ERR_WORKER, "worker");
     c->line_count = 0;
     c->job = MN_NONE;
-    if (status == MN_OK)
-        status = finish(b, job, &result, err);
+    status = finish(b, job, &result, err);
     mn__result_done(&result);
     return status;
 }
@@ -207,6 +236,9 @@ static mn_status answer(batch *b, child *c, size_t length, mn_error *err)
 /* Reads what a worker has written; handles a whole line, or its death. */
 static mn_status receive(batch *b, child *c, mn_error *err)
 {
+    if (c->line_count > max_answer_bytes)
+        return mn_error_set(
+            err, MN_ERR_WORKER, "worker: a result of more than %zu bytes", max_answer_bytes);
     if (c->line_capacity - c->line_count < read_chunk) {
         size_t capacity = c->line_capacity + 4 * read_chunk;
         char *grown = realloc(c->line, capacity);

@@ -110,12 +110,28 @@ static mn_status choose_epochs(mn__session *session, finals_plan *plan, mn_error
     return MN_OK;
 }
 
+/* Event and rung in one transaction: a kill leaves both or none. */
+static mn_status put_plan(mn_study *study, uint32_t number, const char *detail, mn_error *err)
+{
+    mn_status status = mn_study_begin(study, err);
+    if (status != MN_OK)
+        return status;
+    status = mn_study_put_event(study, plan_event, number, detail, err);
+    if (status == MN_OK)
+        status = mn_study_put_rung(study, number + 1, detail, err);
+    if (status == MN_OK)
+        return mn_study_commit(study, err);
+    mn_study_rollback(study);
+    return status;
+}
+
 static mn_status
 store_plan(mn__session *session, uint32_t number, const finals_plan *plan, mn_error *err)
 {
     json_t *ids = json_array();
+    bool complete = ids != NULL;
     for (uint32_t i = 0; i < plan->count; i++)
-        json_array_append_new(ids, json_string(plan->ids[i]));
+        complete = complete && json_array_append_new(ids, json_string(plan->ids[i])) == 0;
     json_t *object = json_pack("{s:I, s:i, s:i, s:o}",
                                "time_ms",
                                (json_int_t)session->opts->time_ms,
@@ -125,13 +141,11 @@ store_plan(mn__session *session, uint32_t number, const finals_plan *plan, mn_er
                                (int)session->opts->finalist_seeds,
                                "finalists",
                                ids);
-    char *detail = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    char *detail = object == NULL || !complete ? NULL : json_dumps(object, JSON_COMPACT);
     json_decref(object);
     if (detail == NULL)
         return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    mn_status status = mn_study_put_event(session->study, plan_event, number, detail, err);
-    if (status == MN_OK)
-        status = mn_study_put_rung(session->study, number + 1, detail, err);
+    mn_status status = put_plan(session->study, number, detail, err);
     free(detail);
     return status;
 }
@@ -305,7 +319,8 @@ static mn_status crown(mn__session *session,
                        const mn__training *trainings,
                        mn_error *err)
 {
-    mn_best_row row = {.bound_bytes = mn__bound_bytes(&session->opts->bound), .test_accuracy = NAN};
+    mn_best_row row = {.bound_bytes = mn__bound_bytes(&session->opts->bound),
+                       .test_accuracy = (double)NAN};
     uint32_t winner = 0;
     uint32_t seeds = session->opts->finalist_seeds;
     bool stays = false;
@@ -349,6 +364,8 @@ mn_status mn__finals_run(mn__session *session, uint32_t number, mn_error *err)
         status = mn__session_train(session, trainings, plan.count * seeds, err);
     if (status == MN_OK)
         status = crown(session, number, &plan, trainings, err);
+    if (status == MN_OK)
+        status = mn__session_sweep(session, true, err);
     free(trainings);
     free(genotypes);
     return status;

@@ -4,6 +4,7 @@
  */
 #include "search/job.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -144,16 +145,31 @@ mn_status mn__job_print(const mn__job *job, char **ret_line, mn_error *err)
     return MN_OK;
 }
 
+/* A reason may name a path, which need not be UTF-8 (or was cut off inside a character). */
+static json_t *reason_value(const char *reason)
+{
+    json_t *value = json_string(reason == NULL ? "" : reason);
+    char *ascii = value == NULL ? strdup(reason) : NULL;
+    if (ascii == NULL)
+        return value;
+    for (char *p = ascii; *p != '\0'; p++)
+        if ((unsigned char)*p > 0x7e)
+            *p = '?';
+    value = json_string(ascii);
+    free(ascii);
+    return value;
+}
+
 mn_status mn__result_print(const mn__result *result, char **ret_line, mn_error *err)
 {
     bool unusable = result->failed || result->fatal; /* then the numbers may not be finite */
-    json_t *object = json_pack("{s:b, s:b, s:s, s:f, s:f, s:s, s:I}",
+    json_t *object = json_pack("{s:b, s:b, s:o, s:f, s:f, s:s, s:I}",
                                "failed",
                                (int)result->failed,
                                "fatal",
                                (int)result->fatal,
                                "reason",
-                               result->reason == NULL ? "" : result->reason,
+                               reason_value(result->reason),
                                "accuracy",
                                unusable ? 0.0 : result->accuracy,
                                "loss",
@@ -202,8 +218,9 @@ get_seed(const json_t *object, const char *where, const char *key, uint64_t *ret
     mn_status status = mn_json_get_string(object, where, key, &text, err);
     if (status != MN_OK)
         return status;
+    errno = 0;
     uint64_t value = strtoull(text, &rest, 10);
-    if (text[0] < '0' || text[0] > '9' || *rest != '\0')
+    if (text[0] < '0' || text[0] > '9' || *rest != '\0' || errno != 0)
         return mn_error_set(err, MN_ERR_FORMAT, "%s: '%s': not a seed", where, key);
     *ret = value;
     return MN_OK;
@@ -305,6 +322,8 @@ static mn_status parse_object(const json_t *object, mn__job *job, mn_error *err)
     job->kind = strcmp(kind, "test") == 0 ? MN__JOB_TEST : MN__JOB_TRAIN;
     if (job->kind == MN__JOB_TEST)
         return MN_OK;
+    if (strcmp(kind, "train") != 0)
+        return mn_error_set(err, MN_ERR_FORMAT, "%s: kind '%s': no such kind", where, kind);
     status = parse_train(json_object_get(object, "train"), &job->train, err);
     if (status == MN_OK)
         status = get_count(object, where, "images", &job->images, err);
@@ -315,7 +334,7 @@ static mn_status parse_object(const json_t *object, mn__job *job, mn_error *err)
     if (status == MN_OK)
         status = get_copy(object, where, "checkpoint", &job->checkpoint, err);
     const json_t *parent = json_object_get(object, "parent");
-    if (status == MN_OK && json_is_object(parent))
+    if (status == MN_OK && !json_is_null(parent))
         status = parse_parent(parent, job, err);
     return status;
 }

@@ -38,13 +38,35 @@ static mn_status open_study(mn__session *s, const char *folder, mn_error *err)
     return status;
 }
 
+/* Candidates are compared on validation images: there must be some. */
+static mn_status
+check_validation(const mn_search_opts *opts, const mn_dataset *dataset, mn_error *err)
+{
+    mn_split split = {0};
+    double fraction = mn__session_split_fraction();
+    mn_status status = mn_split_make(dataset, opts->seed, fraction, &split, err);
+    if (status == MN_OK && split.validation_count == 0)
+        status = mn_error_set(err,
+                              MN_ERR_ARG,
+                              "data: a share of %g of %u training images leaves none of any class "
+                              "to validate on",
+                              fraction,
+                              dataset->train.count);
+    mn_split_done(&split);
+    return status;
+}
+
 static mn_status begin(mn__session *s, const char *folder, mn_error *err)
 {
     mn_status status = mn__search_opts_check(s->opts, err);
     if (status == MN_OK)
+        status = check_validation(s->opts, s->dataset, err);
+    if (status == MN_OK)
         status = mn__choose_frame(s->opts, s->dataset, &s->frame, err);
     if (status == MN_OK)
         status = open_study(s, folder, err);
+    if (status == MN_OK)
+        status = mn__session_sweep(s, false, err);
     if (status == MN_OK)
         status = mn_dataset_share(s->dataset, &s->data_fd, err);
     if (status == MN_OK)
@@ -56,10 +78,11 @@ static mn_status begin(mn__session *s, const char *folder, mn_error *err)
     s->rung.augmentation.crop_padding = 0; /* too few steps to overfit: it would only slow them */
     s->finals = mn_train_opts_default();
     s->finals.augmentation.crop_padding = 1;
-    s->clock_start_ms = mn_clock_ms();
+    s->clock_start_ms = s->clock_saved_ms = mn_clock_ms();
     s->active_start_ms = mn_study_active_ms(s->study);
-    s->progress = (mn_progress){
-        .phase = "round", .best_accuracy = NAN, .bound_bytes = mn__bound_bytes(&s->opts->bound)};
+    s->progress = (mn_progress){.phase = "round",
+                                .best_accuracy = (double)NAN,
+                                .bound_bytes = mn__bound_bytes(&s->opts->bound)};
     return MN_OK;
 }
 
@@ -95,9 +118,26 @@ static mn_status run_rounds(mn__session *s, bool frozen, mn_error *err)
         if (outcome == MN__ROUND_EMPTY)
             return mn_study_put_event(
                 s->study, "search-ended", round, "{\"reason\":\"nothing new fits\"}", err);
-        last_round_ms = mn_clock_ms() - start;
+        /* How long a recalled round once took is not stored: the mean must do. */
+        last_round_ms = outcome == MN__ROUND_RECALLED ? s->active_start_ms / (round + 1)
+                                                      : mn_clock_ms() - start;
     }
     return MN_OK;
+}
+
+static mn_status search(mn__session *s, mn_error *err)
+{
+    uint32_t finals = 0;
+    int64_t finals_time_ms = 0;
+    mn_status status = mn__finals_planned(s, &finals, &finals_time_ms, err);
+    bool frozen = finals > 0 && s->opts->time_ms <= finals_time_ms;
+    if (status == MN_OK)
+        status = run_rounds(s, frozen, err);
+    if (status == MN_OK)
+        status = mn__finals_run(s, frozen ? finals - 1 : finals, err);
+    if (status == MN_OK)
+        status = mn__best_of_round(s, err); /* shows the winner */
+    return status;
 }
 
 mn_status mn_search_run(const mn_search_opts *opts,
@@ -106,20 +146,12 @@ mn_status mn_search_run(const mn_search_opts *opts,
                         mn_error *err)
 {
     mn__session s = {.opts = opts, .dataset = dataset, .data_fd = -1};
-    uint32_t finals = 0;
-    int64_t finals_time_ms = 0;
     mn_status status = begin(&s, study_folder, err);
-    if (status == MN_OK)
-        status = mn__finals_planned(&s, &finals, &finals_time_ms, err);
-    bool frozen = finals > 0 && opts->time_ms <= finals_time_ms;
-    if (status == MN_OK)
-        status = run_rounds(&s, frozen, err);
-    if (status == MN_OK)
-        status = mn__finals_run(&s, frozen ? finals - 1 : finals, err);
-    if (status == MN_OK)
-        status = mn__best_of_round(&s, err); /* shows the winner */
-    if (status == MN_OK)
-        status = mn__session_save_clock(&s, err);
+    if (status == MN_OK) {
+        status = search(&s, err);
+        mn_status saved = mn__session_save_clock(&s, status == MN_OK ? err : NULL);
+        status = status == MN_OK ? saved : status;
+    }
     if (status == MN_OK) {
         s.progress.phase = "done";
         mn__session_tell(&s, true);

@@ -70,7 +70,7 @@ static mn_status check_bound(const mn_bound *bound, mn_error *err)
         return mn_error_set(
             err, MN_ERR_ARG, "bound: expected a total or a RAM and flash size, not both");
     if (bound->ram_bytes > INT64_MAX / 4 || bound->flash_bytes > INT64_MAX / 4 ||
-        bound->total_bytes > INT64_MAX / 4)
+        bound->total_bytes > INT64_MAX / 4 || bound->max_macs > INT64_MAX)
         return mn_error_set(err, MN_ERR_ARG, "bound: too large");
     return MN_OK;
 }
@@ -90,8 +90,14 @@ mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
                               MN_ERR_UNSUPPORTED,
                               "precision %s: only float32 can be searched",
                               mn_precision_name(opts->precision));
-    if (status == MN_OK && (opts->time_ms > 0) == (opts->rounds > 0))
+    if (status == MN_OK && (opts->time_ms < 0 || (opts->time_ms > 0) == (opts->rounds > 0)))
         status = mn_error_set(err, MN_ERR_ARG, "expected either a time or a number of rounds");
+    if (status == MN_OK && opts->rounds > 0)
+        status = check_count("rounds", opts->rounds, 100000, err);
+    if (status == MN_OK && opts->preset != MN_PRESET_FAST && opts->preset != MN_PRESET_PAPER)
+        status = mn_error_set(err, MN_ERR_ARG, "preset: no number %d", (int)opts->preset);
+    if (status == MN_OK && opts->worker_program == NULL)
+        status = mn_error_set(err, MN_ERR_ARG, "no worker program");
     if (status == MN_OK && !(opts->lambda >= 0.0 && opts->lambda <= 1.0))
         status = mn_error_set(err, MN_ERR_ARG, "lambda: %g out of range [0,1]", opts->lambda);
     if (status == MN_OK)
@@ -117,7 +123,7 @@ mn_status mn__search_opts_print(const mn_search_opts *opts, char **ret_json, mn_
 {
     const mn_bound *b = &opts->bound;
     json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, s:i, "
-                               "s:i, s:i}",
+                               "s:i, s:I}",
                                "memory",
                                (json_int_t)b->total_bytes,
                                "ram",
@@ -147,7 +153,7 @@ mn_status mn__search_opts_print(const mn_search_opts *opts, char **ret_json, mn_
                                "rung_epochs",
                                (int)opts->rung_epochs,
                                "rung_images",
-                               (int)opts->rung_images);
+                               (json_int_t)opts->rung_images);
     char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
     json_decref(object);
     if (text == NULL)

@@ -28,7 +28,8 @@ load_genotype(mn_study *study, const char *id, mn_genotype *ret_genotype, mn_err
     return status;
 }
 
-/* A round that the study has decided: only its outcome matters. */
+/* A round that the study has decided: only its outcome matters. The search may have been killed
+ * before it was shown. */
 static mn_status
 recall(mn__session *session, const mn_round_row *row, mn__base *base, mn_error *err)
 {
@@ -37,7 +38,7 @@ recall(mn__session *session, const mn_round_row *row, mn__base *base, mn_error *
     mn_status status = load_genotype(session->study, row->best_id, &next.genotype, err);
     if (status == MN_OK)
         *base = next;
-    return status;
+    return status == MN_OK ? mn__best_of_round(session, err) : status;
 }
 
 static mn__training
@@ -113,7 +114,7 @@ static uint32_t pick_best(const mn__session *session,
                           double *ret_score)
 {
     uint32_t best = MN_NONE;
-    double best_score = -INFINITY;
+    double best_score = -(double)INFINITY;
     double bound = (double)mn__bound_bytes(&session->opts->bound);
     for (uint32_t i = 0; i < count; i++) {
         if (trainings[i].row.failed)
@@ -213,7 +214,7 @@ mn_status mn__round_run(
     mn_status status = mn_study_get_round(session->study, round, &row, &decided, err);
     if (status == MN_OK && decided) {
         status = recall(session, &row, base, err);
-        *ret_end = MN__ROUND_DECIDED;
+        *ret_end = MN__ROUND_RECALLED;
         return status;
     }
     if (status == MN_OK)

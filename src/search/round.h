@@ -14,11 +14,12 @@ typedef struct mn__base {
 } mn__base;
 
 typedef enum mn__round_end {
-    MN__ROUND_DECIDED, /* the base may have changed */
-    MN__ROUND_EMPTY    /* nothing new fits the bound, or the base cannot grow: the search is over */
+    MN__ROUND_DECIDED,  /* the base may have changed */
+    MN__ROUND_RECALLED, /* the same, out of the study */
+    MN__ROUND_EMPTY /* nothing new fits the bound, or the base cannot grow: the search is over */
 } mn__round_end;
 
-/* Runs round `round` on `base`, or recalls it when the study has decided it; on MN__ROUND_DECIDED
+/* Runs round `round` on `base`, or recalls it when the study has decided it; unless it was empty,
  * `base` is the base of the next round and the round is in the study. */
 mn_status mn__round_run(
     mn__session *session, uint32_t round, mn__base *base, mn__round_end *ret_end, mn_error *err);

@@ -4,6 +4,8 @@
  */
 #include "search/session.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +23,34 @@ int64_t mn__session_elapsed_ms(const mn__session *session)
 
 mn_status mn__session_save_clock(mn__session *session, mn_error *err)
 {
+    session->clock_saved_ms = mn_clock_ms();
     return mn_study_set_active_ms(session->study, mn__session_elapsed_ms(session), err);
+}
+
+mn_status mn__session_sweep(const mn__session *session, bool all, mn_error *err)
+{
+    static const char ending[] = ".safetensors";
+    mn_status status = MN_OK;
+    char *path = mn__session_path(session, "weights");
+    DIR *folder = path == NULL ? NULL : opendir(path);
+    if (folder == NULL)
+        status = mn_error_set(
+            err, MN_ERR_IO, "%s/weights: %s", mn_study_folder(session->study), strerror(errno));
+    struct dirent *entry = folder == NULL ? NULL : readdir(folder);
+    for (; entry != NULL && status == MN_OK; entry = readdir(folder)) {
+        const char *rest = strstr(entry->d_name, ending);
+        rest = rest == NULL ? "" : rest + sizeof ending - 1;
+        if (rest[0] == '\0' || (!all && strstr(rest, ".tmp") == NULL))
+            continue;
+        char *file = mn_path_join(path, entry->d_name);
+        status = file == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory")
+                              : mn_folder_remove(file, err);
+        free(file);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    free(path);
+    return status;
 }
 
 void mn__session_tell(mn__session *session, bool landed)
@@ -134,9 +163,14 @@ store_result(void *context, uint32_t index, const mn__result *result, mn_error *
     return status;
 }
 
+/* A kill costs no more active time than this. */
+static const int64_t clock_save_ms = 5000;
+
 static void tick(void *context)
 {
     const running *r = context;
+    if (mn_clock_ms() - r->session->clock_saved_ms >= clock_save_ms)
+        (void)mn__session_save_clock(r->session, NULL); /* the next result meets the same trouble */
     mn__session_tell(r->session, false);
 }
 

@@ -15,11 +15,12 @@ typedef struct mn__session {
     mn_study *study;
     int data_fd;
     mn__executor *executor;
-    mn_genotype frame;  /* input, classes, blocks with widths and strides, head; no cells */
+    mn_genotype frame;    /* input, classes, blocks with widths and strides, head; no cells */
     mn_train_opts rung;   /* how candidates are trained, seed and epochs apart */
     mn_train_opts finals; /* how finalists are, likewise */
     int64_t clock_start_ms, active_start_ms;
-    mn_progress progress; /* what was last told to the caller */
+    int64_t clock_saved_ms; /* when the active time was last stored */
+    mn_progress progress;   /* what was last told to the caller */
 } mn__session;
 
 /* Active time of the study, this run included. */
@@ -27,6 +28,10 @@ int64_t mn__session_elapsed_ms(const mn__session *session);
 
 /* Stores the active time; called whenever something was learnt. */
 mn_status mn__session_save_clock(mn__session *session, mn_error *err);
+
+/* Removes from weights/ what a killed worker has left half-written; with `all` also checkpoints,
+ * once no training can need them. The study is this process's alone. */
+mn_status mn__session_sweep(const mn__session *session, bool all, mn_error *err);
 
 /* Fills in the times and tells the caller how far the search is. */
 void mn__session_tell(mn__session *session, bool landed);

@@ -27,10 +27,11 @@ static mn_genotype frame_of(const mn_search_opts *opts, const mn_dataset *datase
     return frame;
 }
 
-/* How many networks of round 0 keep the bound at this frame. Stops early once it is clear that
- * less than half do, unless the smallest total is wanted. */
+/* How many networks of round 0 keep the bound at this frame. With `early` it stops once more than
+ * half do not. */
 static mn_status count_fitting(const mn_search_opts *opts,
                                const mn_genotype *frame,
+                               bool early,
                                uint32_t *ret_fitting,
                                uint32_t *ret_count,
                                uint64_t *ret_smallest,
@@ -43,6 +44,8 @@ static mn_status count_fitting(const mn_search_opts *opts,
     *ret_fitting = 0;
     *ret_smallest = UINT64_MAX;
     for (size_t i = 0; i < candidates->count && status == MN_OK; i++) {
+        if (early && 2 * (i - *ret_fitting) > candidates->count)
+            break;
         mn__needs needs;
         status = mn__measure(&candidates->items[i].genotype, opts->precision, &needs, err);
         if (status != MN_OK)
@@ -68,7 +71,7 @@ mn_status mn__choose_frame(const mn_search_opts *opts,
         uint32_t fitting = 0;
         uint32_t count = 0;
         uint64_t smallest = 0;
-        mn_status status = count_fitting(opts, &frame, &fitting, &count, &smallest, err);
+        mn_status status = count_fitting(opts, &frame, w > 0, &fitting, &count, &smallest, err);
         if (status != MN_OK)
             return status;
         if (w == 0 && fitting == 0)

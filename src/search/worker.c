@@ -3,20 +3,21 @@
  * nothing of the study. Invariant: exactly one result line for each job line.
  */
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/random.h"
 #include "base/size.h"
 #include "memnet/search.h"
+#include "search/history.h"
 #include "search/job.h"
-
-static const size_t max_curve_bytes = (size_t)16 << 20;
 
 typedef struct worker {
     const mn_dataset *dataset;
@@ -60,81 +61,37 @@ static void pick_images(mn_split *split, uint64_t seed, uint32_t count)
     split->train_count = count;
 }
 
-/* The learning curve travels beside the checkpoint, so that an interrupted training reports the
- * same one as an uninterrupted one. */
-static char *curve_path(const mn__job *job)
-{
-    size_t bytes = strlen(job->checkpoint) + sizeof ".curve";
-    char *path = mn_calloc(bytes, 1);
-    if (path != NULL)
-        snprintf(path, bytes, "%s.curve", job->checkpoint);
-    return path;
-}
-
-/* The curve of the epochs that a checkpoint holds; NULL when the file does not have them. */
-static json_t *load_curve(const mn__job *job, uint32_t epochs)
-{
-    char *path = curve_path(job);
-    char *text = NULL;
-    size_t count = 0;
-    json_t *curve = NULL;
-    if (path != NULL && mn_file_read(path, max_curve_bytes, &text, &count, NULL) == MN_OK)
-        (void)mn_json_parse(path, text, count, max_curve_bytes, &curve, NULL);
-    if (!json_is_array(curve) || json_array_size(curve) < epochs) {
-        json_decref(curve);
-        curve = NULL;
-    }
-    while (curve != NULL && json_array_size(curve) > epochs)
-        json_array_remove(curve, json_array_size(curve) - 1);
-    free(text);
-    free(path);
-    return curve;
-}
-
-/* Curve first, checkpoint second: a kill in between leaves a curve that is too long, not short. */
+/* History first, checkpoint second: a kill in between leaves a history that is too long, not
+ * short. */
 static mn_status
-save_progress(mn_trainer *trainer, const mn__job *job, const json_t *curve, mn_error *err)
+save_progress(mn_trainer *trainer, const mn__job *job, const mn__history *history, mn_error *err)
 {
-    char *path = curve_path(job);
-    char *text = json_dumps(curve, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    mn_status status = MN_OK;
-    if (path == NULL || text == NULL)
-        status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    if (status == MN_OK)
-        status = mn_file_write(path, text, strlen(text), err);
-    if (status == MN_OK)
-        status = mn_trainer_save(trainer, job->checkpoint, err);
-    free(text);
-    free(path);
-    return status;
+    mn_status status = mn__history_save(history, job->checkpoint, err);
+    return status == MN_OK ? mn_trainer_save(trainer, job->checkpoint, err) : status;
 }
 
-static void remove_progress(const mn__job *job)
-{
-    char *path = curve_path(job);
-    if (path != NULL)
-        (void)unlink(path); /* a leftover would only take room */
-    (void)unlink(job->checkpoint);
-    free(path);
-}
+/* What one training works with. */
+typedef struct course {
+    const mn_dataset *dataset;
+    const mn__job *job;
+    const mn_split *split;
+    mn_trainer *trainer;
+    mn__history history;
+    int64_t start_ms; /* of the clock, put back by what former processes spent */
+} course;
 
 /* One epoch, the validation accuracy after it, and its point of the curve. */
-static mn_status run_epoch(mn_trainer *trainer,
-                           const worker *w,
-                           const mn_split *split,
-                           json_t *curve,
-                           mn__result *result,
-                           mn_error *err)
+static mn_status run_epoch(course *c, mn__result *result, mn_error *err)
 {
     mn_epoch_result epoch = {0};
     mn_eval_result evaluation = {0};
-    mn_status status = mn_trainer_epoch(trainer, &epoch, err);
+    mn_status status = mn_trainer_epoch(c->trainer, &epoch, err);
     if (status == MN_OK)
-        status = mn_trainer_evaluate(trainer,
-                                     w->dataset,
-                                     &w->dataset->train,
-                                     split->validation,
-                                     split->validation_count,
+        status = mn_trainer_evaluate(c->trainer,
+                                     c->dataset,
+                                     &c->dataset->train,
+                                     c->split->validation,
+                                     c->split->validation_count,
                                      &evaluation,
                                      NULL,
                                      err);
@@ -142,30 +99,23 @@ static mn_status run_epoch(mn_trainer *trainer,
         return status;
     result->accuracy = evaluation.count == 0 ? 0.0 : 100.0 * evaluation.correct / evaluation.count;
     result->loss = evaluation.loss;
-    json_t *point = json_pack("[i, f, f]", (int)epoch.epoch, epoch.loss, result->accuracy);
-    if (json_array_append_new(curve, point) != 0)
-        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    return MN_OK;
+    return mn__history_add(
+        &c->history, epoch.loss, result->accuracy, mn_clock_ms() - c->start_ms, err);
 }
 
-static mn_status run_epochs(mn_trainer *trainer,
-                            const worker *w,
-                            const mn__job *job,
-                            const mn_split *split,
-                            json_t *curve,
-                            mn__result *result,
-                            mn_error *err)
+static mn_status run_epochs(course *c, mn__result *result, mn_error *err)
 {
+    uint32_t epochs = c->job->train.epochs;
     mn_status status = MN_OK;
-    while (status == MN_OK && mn_trainer_epochs_done(trainer) < job->train.epochs) {
-        status = run_epoch(trainer, w, split, curve, result, err);
-        bool last = mn_trainer_epochs_done(trainer) == job->train.epochs;
-        if (status == MN_OK && job->checkpoint[0] != '\0' && !last)
-            status = save_progress(trainer, job, curve, err);
+    while (status == MN_OK && mn_trainer_epochs_done(c->trainer) < epochs) {
+        status = run_epoch(c, result, err);
+        bool last = mn_trainer_epochs_done(c->trainer) == epochs;
+        if (status == MN_OK && c->job->checkpoint[0] != '\0' && !last)
+            status = save_progress(c->trainer, c->job, &c->history, err);
     }
     if (status != MN_OK)
         return status;
-    result->curve_json = json_dumps(curve, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    result->curve_json = mn__history_curve(&c->history);
     return result->curve_json == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory") : MN_OK;
 }
 
@@ -199,47 +149,43 @@ static mn_status save_model(mn_trainer *trainer,
     return status;
 }
 
-/* A trainer at the job's last checkpoint, or at its start. A checkpoint that does not fit is worth
- * no more than none. */
-static mn_status start_training(const mn_trainer_setup *setup,
-                                const mn__job *job,
-                                mn_trainer **ret_trainer,
-                                json_t **ret_curve,
-                                mn_error *err)
+/* True when the trainer now stands at the job's last checkpoint. A checkpoint that does not fit,
+ * or whose history is lost, is worth no more than none. */
+static bool resume(course *c)
 {
-    mn_trainer *trainer = NULL;
-    json_t *curve = NULL;
-    mn_status status = mn_trainer_create(setup, &trainer, err);
-    if (status == MN_OK && job->checkpoint[0] != '\0' && mn_path_exists(job->checkpoint)) {
-        if (mn_trainer_resume(trainer, job->checkpoint, NULL) == MN_OK)
-            curve = load_curve(job, mn_trainer_epochs_done(trainer));
-        if (curve == NULL) {
-            mn_trainer_free(trainer);
-            trainer = NULL;
-            status = mn_trainer_create(setup, &trainer, err);
-        }
-    }
-    if (status == MN_OK && curve == NULL)
-        curve = json_array();
-    if (status == MN_OK && curve == NULL)
-        status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    if (status != MN_OK) {
-        mn_trainer_free(trainer);
+    const char *path = c->job->checkpoint;
+    if (path[0] == '\0' || mn_trainer_resume(c->trainer, path, NULL) != MN_OK)
+        return false;
+    uint32_t epochs = mn_trainer_epochs_done(c->trainer);
+    if (epochs < 1 || epochs >= c->job->train.epochs) /* the last epoch yields the result */
+        return false;
+    return mn__history_load(&c->history, path, epochs);
+}
+
+/* A trainer at the job's last checkpoint, or at its start. */
+static mn_status start_training(const mn_trainer_setup *setup, course *c, mn_error *err)
+{
+    mn_status status = mn_trainer_create(setup, &c->trainer, err);
+    if (status != MN_OK)
         return status;
+    if (resume(c)) {
+        c->start_ms -= mn__history_ms(&c->history);
+        return MN_OK;
     }
-    *ret_trainer = trainer;
-    *ret_curve = curve;
-    return MN_OK;
+    if (mn_path_exists(c->job->checkpoint)) { /* it may have been read in part */
+        mn_trainer_free(c->trainer);
+        c->trainer = NULL;
+        status = mn_trainer_create(setup, &c->trainer, err);
+    }
+    return status == MN_OK ? mn__history_init(&c->history, err) : status;
 }
 
 static mn_status train(const worker *w, const mn__job *job, mn__result *result, mn_error *err)
 {
     mn_graph *graph = NULL;
     mn_tensors *initial = NULL;
-    mn_trainer *trainer = NULL;
     mn_split split = {0};
-    json_t *curve = NULL;
-    int64_t start = mn_clock_ms();
+    course c = {.dataset = w->dataset, .job = job, .split = &split, .start_ms = mn_clock_ms()};
     mn_status status = mn_genotype_lower(&job->genotype, &graph, err);
     if (status == MN_OK)
         status = mn_split_make(w->dataset, job->split_seed, job->split_fraction, &split, err);
@@ -257,17 +203,15 @@ static mn_status train(const worker *w, const mn__job *job, mn__result *result, 
     pick_images(&split, job->split_seed, job->images);
     setup.indices = split.train;
     setup.index_count = split.train_count;
-    status = start_training(&setup, job, &trainer, &curve, err);
+    status = start_training(&setup, &c, err);
     if (status == MN_OK)
-        status = run_epochs(trainer, w, job, &split, curve, result, err);
+        status = run_epochs(&c, result, err);
     if (status == MN_OK)
-        status = save_model(trainer, w, job, setup.preprocessing, err);
-    if (status == MN_OK && job->checkpoint[0] != '\0')
-        remove_progress(job);
-    result->train_ms = mn_clock_ms() - start;
+        status = save_model(c.trainer, w, job, setup.preprocessing, err);
+    result->train_ms = mn_clock_ms() - c.start_ms;
 done:
-    json_decref(curve);
-    mn_trainer_free(trainer);
+    mn__history_done(&c.history);
+    mn_trainer_free(c.trainer);
     mn_tensors_free(initial);
     mn_split_done(&split);
     mn_graph_free(graph);
@@ -307,6 +251,14 @@ static mn_status test(const worker *w, const mn__job *job, mn__result *result, m
     return status;
 }
 
+/* Statuses that tell about the network: its loss left the numbers, or it cannot be computed. Any
+ * other tells about the machine or the study (no room, a damaged parent), and training it later
+ * may do. */
+static bool is_about_network(mn_status status)
+{
+    return status == MN_ERR_LIMIT || status == MN_ERR_UNSUPPORTED || status == MN_ERR_BACKEND;
+}
+
 /* Runs one job; a failure becomes a result that says why. */
 static mn_status
 run_job(const worker *w, const char *line, size_t count, char **ret_line, mn_error *err)
@@ -319,8 +271,8 @@ run_job(const worker *w, const char *line, size_t count, char **ret_line, mn_err
         status = job.kind == MN__JOB_TEST ? test(w, &job, &result, &reason)
                                           : train(w, &job, &result, &reason);
     if (status != MN_OK) {
-        result.fatal = status == MN_ERR_IO || status == MN_ERR_NOMEM;
-        result.failed = !result.fatal;
+        result.failed = is_about_network(status);
+        result.fatal = !result.failed;
         free(result.reason);
         result.reason = strdup(reason.message);
     }
@@ -347,12 +299,28 @@ static mn_status write_line(int fd, const char *line, mn_error *err)
     return MN_OK;
 }
 
+/* A worker must not work for nobody. The kernel ends it with its parent; a parent that died before
+ * it was asked to has left a pipe without a reader (polled after that, so no death is missed).
+ * With a limit on file sizes a write must fail, not kill. */
+static void tie_to_parent(void)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* cannot fail with a valid signal */
+    (void)signal(SIGXFSZ, SIG_IGN);
+}
+
+static bool somebody_listens(int out_fd)
+{
+    struct pollfd out = {.fd = out_fd, .events = POLLOUT};
+    return poll(&out, 1, 0) < 0 || (out.revents & POLLERR) == 0;
+}
+
 mn_status mn_worker_run(int in_fd, int out_fd, int data_fd, mn_error *err)
 {
     mn_dataset *dataset = NULL;
     worker w = {0};
     char *line = NULL;
     size_t capacity = 0;
+    tie_to_parent();
     int own_fd = dup(in_fd);
     FILE *in = own_fd < 0 ? NULL : fdopen(own_fd, "r");
     mn_status status = MN_OK;
@@ -365,7 +333,7 @@ mn_status mn_worker_run(int in_fd, int out_fd, int data_fd, mn_error *err)
     w.dataset = dataset;
     while (status == MN_OK) {
         ssize_t count = getline(&line, &capacity, in);
-        if (count < 0)
+        if (count < 0 || !somebody_listens(out_fd))
             break;
         char *answer = NULL;
         status = run_job(&w, line, (size_t)count, &answer, err);

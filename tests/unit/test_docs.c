@@ -11,9 +11,7 @@ static char *read_doc(const char *name)
     char *text = NULL;
     size_t count = 0;
     mn_error err;
-    if (tests == NULL)
-        skip();
-    snprintf(path, sizeof path, "%s/../docs/%s", tests, name);
+    snprintf(path, sizeof path, "%s/../docs/%s", tests == NULL ? "." : tests, name);
     assert_ok(mn_file_read(path, 1 << 20, &text, &count, &err), &err);
     return text;
 }
@@ -25,12 +23,11 @@ static void test_architecture_example(void **state)
     mn_genotype genotype;
     mn_graph *graph = NULL;
     char *text = read_doc("formats.md");
-    const char *start = strstr(text, "```json\n");
-    assert_non_null(start);
-    start += strlen("```json\n");
-    const char *end = strstr(start, "```");
-    assert_non_null(end);
-    assert_ok(mn_genotype_parse(start, (size_t)(end - start), &genotype, &err), &err);
+    const char *fence = strstr(text, "```json\n");
+    const char *example = fence == NULL ? "" : fence + strlen("```json\n");
+    const char *end = strstr(example, "```");
+    size_t count = end == NULL ? 0 : (size_t)(end - example);
+    assert_ok(mn_genotype_parse(example, count, &genotype, &err), &err);
     assert_ok(mn_genotype_lower(&genotype, &graph, &err), &err);
     mn_graph_free(graph);
     for (int op = 0; op < MN_OP_COUNT; op++)
