@@ -4,16 +4,14 @@
 #include "base/file.h"
 #include "memnet/genotype.h"
 
-static char *read_doc(const char *name)
+static void read_doc(const char *name, char **ret_text)
 {
     const char *tests = getenv("MEMNET_TESTS");
     char path[4096];
-    char *text = NULL;
     size_t count = 0;
     mn_error err;
     snprintf(path, sizeof path, "%s/../docs/%s", tests == NULL ? "." : tests, name);
-    assert_ok(mn_file_read(path, 1 << 20, &text, &count, &err), &err);
-    return text;
+    assert_ok(mn_file_read(path, 1 << 20, ret_text, &count, &err), &err);
 }
 
 static void test_architecture_example(void **state)
@@ -22,7 +20,8 @@ static void test_architecture_example(void **state)
     mn_error err;
     mn_genotype genotype;
     mn_graph *graph = NULL;
-    char *text = read_doc("formats.md");
+    char *text = NULL;
+    read_doc("formats.md", &text);
     const char *fence = strstr(text, "```json\n");
     const char *example = fence == NULL ? "" : fence + strlen("```json\n");
     const char *end = strstr(example, "```");
