@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/size.h"
 #include "search/options.h"
 
 static const size_t max_model_bytes = (size_t)1 << 30;
@@ -22,13 +23,17 @@ static const size_t max_model_bytes = (size_t)1 << 30;
 /* Number N of `best -> best.N`; 0 when there is no link yet. */
 static uint32_t current_number(const char *link)
 {
+    static const char prefix[] = "best.";
     char target[64];
     ssize_t length = readlink(link, target, sizeof target - 1);
     if (length <= 0)
         return 0;
     target[length] = '\0';
-    unsigned number = 0;
-    return sscanf(target, "best.%u", &number) == 1 ? number : 0;
+    int64_t number = 0;
+    if (strncmp(target, prefix, sizeof prefix - 1) != 0 ||
+        mn_integer_parse("best", target + sizeof prefix - 1, 0, INT32_MAX, &number, NULL) != MN_OK)
+        return 0;
+    return (uint32_t)number;
 }
 
 static mn_status copy_file(const char *from, const char *to, mn_error *err)

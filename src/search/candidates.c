@@ -128,7 +128,7 @@ static int better_first(const void *a, const void *b)
 mn_status mn__pool_choose(mn__pool *pool, uint32_t top_k, mn_error *err)
 {
     mn__ranker ranker = mn__ranker_by_size();
-    mn__entry **fitting = mn_calloc(pool->count, sizeof *fitting);
+    mn__entry **fitting = mn_calloc(pool->count, sizeof(mn__entry *));
     mn__rankable *rankable = mn_calloc(pool->count, sizeof *rankable);
     double *values = mn_calloc(pool->count, sizeof *values);
     uint32_t count = 0;
@@ -148,7 +148,7 @@ mn_status mn__pool_choose(mn__pool *pool, uint32_t top_k, mn_error *err)
     if (status == MN_OK) {
         for (uint32_t i = 0; i < count; i++)
             fitting[i]->rank_value = values[i];
-        qsort(fitting, count, sizeof *fitting, better_first);
+        qsort(fitting, count, sizeof(mn__entry *), better_first);
         for (uint32_t i = 0; i < count && i < top_k; i++)
             fitting[i]->chosen = true;
     }

@@ -148,8 +148,9 @@ mn_status mn__job_print(const mn__job *job, char **ret_line, mn_error *err)
 /* A reason may name a path, which need not be UTF-8 (or was cut off inside a character). */
 static json_t *reason_value(const char *reason)
 {
-    json_t *value = json_string(reason == NULL ? "" : reason);
-    char *ascii = value == NULL ? strdup(reason) : NULL;
+    const char *text = reason == NULL ? "" : reason;
+    json_t *value = json_string(text);
+    char *ascii = value == NULL ? strdup(text) : NULL;
     if (ascii == NULL)
         return value;
     for (char *p = ascii; *p != '\0'; p++)

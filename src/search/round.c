@@ -177,7 +177,7 @@ static mn_status decide(mn__session *session,
 static mn_status train_and_decide(
     mn__session *session, uint32_t round, mn__pool *pool, mn__base *base, mn_error *err)
 {
-    mn__entry **entries = mn_calloc(pool->count, sizeof *entries);
+    mn__entry **entries = mn_calloc(pool->count, sizeof(mn__entry *));
     mn__training *trainings = mn_calloc(pool->count, sizeof *trainings);
     uint32_t count = 0;
     mn_status status = MN_OK;

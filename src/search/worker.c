@@ -345,7 +345,7 @@ mn_status mn_worker_run(int in_fd, int out_fd, int data_fd, mn_error *err)
     mn_arena_free(w.arena);
     mn_dataset_free(dataset);
     if (in != NULL)
-        fclose(in);
+        (void)fclose(in); /* only read */
     else if (own_fd >= 0)
         close(own_fd);
     return status;
