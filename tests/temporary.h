@@ -12,7 +12,7 @@
 #include "base/file.h"
 
 /* cmocka test setup: *state becomes the path of a new folder. */
-static int temporary_setup(void **state)
+static inline int temporary_setup(void **state)
 {
     const char *root = getenv("TMPDIR");
     char *path = mn_path_join(root == NULL ? "/tmp" : root, "memnet-test-XXXXXX");
@@ -20,14 +20,14 @@ static int temporary_setup(void **state)
     return path != NULL && mkdtemp(path) != NULL ? 0 : -1;
 }
 
-static int temporary_teardown(void **state)
+static inline int temporary_teardown(void **state)
 {
     mn_status status = mn_folder_remove(*state, NULL);
     free(*state);
     return status == MN_OK ? 0 : -1;
 }
 
-static size_t count_files(const char *folder)
+static inline size_t count_files(const char *folder)
 {
     size_t count = 0;
     DIR *stream = opendir(folder);
@@ -39,7 +39,7 @@ static size_t count_files(const char *folder)
 }
 
 /* Writes past `bytes` into any file fail, as on a full disk, until file_limit_lift(). */
-static void file_limit_set(rlim_t bytes)
+static inline void file_limit_set(rlim_t bytes)
 {
     struct rlimit limit;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
@@ -48,7 +48,7 @@ static void file_limit_set(rlim_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-static void file_limit_lift(void)
+static inline void file_limit_lift(void)
 {
     struct rlimit limit;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);

@@ -247,13 +247,14 @@ static mn_status receive(batch *b, child *c, mn_error *err)
         c->line = grown;
         c->line_capacity = capacity;
     }
-    ssize_t got = read(c->from, c->line + c->line_count, read_chunk);
+    char *fresh = c->line + c->line_count;
+    ssize_t got = read(c->from, fresh, read_chunk);
     if (got < 0)
         return errno == EINTR ? MN_OK : mn_error_set(err, MN_ERR_IO, "worker: %s", strerror(errno));
     if (got == 0)
         return lost(b, c, err);
     c->line_count += (size_t)got;
-    const char *end = memchr(c->line, '\n', c->line_count);
+    const char *end = memchr(fresh, '\n', (size_t)got);
     return end == NULL ? MN_OK : answer(b, c, (size_t)(end - c->line), err);
 }
 

@@ -271,6 +271,62 @@ static void test_weights_path(void **state)
     free(path);
 }
 
+/* The best runs of a rung: by accuracy, then genotype, then seed as an unsigned number; failed runs
+ * and other rungs do not count. */
+static void test_top_runs(void **state)
+{
+    static const struct {
+        uint32_t genotype;
+        uint64_t seed;
+        uint32_t rung;
+        double accuracy; /* below 0: failed */
+    } runs[] = {{5, 0, 0, 70.0},
+                {4, 0, 0, 90.0},
+                {3, UINT64_MAX, 0, 80.0},
+                {3, 1, 0, 80.0},
+                {2, 0, 0, -1.0},
+                {1, 0, 1, 99.0},
+                {1, 0, 0, 80.0},
+                {3, INT64_MAX, 0, 80.0}};
+    static const uint32_t expected[] = {1, 6, 3, 7, 2, 0}; /* indices of runs */
+    const fixture *f = *state;
+    mn_error err;
+    mn_study *study = open_study(f->dir);
+    mn_run_key keys[8];
+    uint32_t count = 99;
+    assert_ok(mn_study_top_runs(study, 0, 8, keys, &count, &err), &err);
+    assert_int_equal(count, 0);
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        mn_genotype_row genotype = make_genotype(runs[i].genotype);
+        mn_run_row run = make_run(runs[i].genotype);
+        run.key.seed = runs[i].seed;
+        run.key.rung = runs[i].rung;
+        run.failed = runs[i].accuracy < 0.0;
+        run.reason = run.failed ? "not finite" : "";
+        run.val_accuracy = runs[i].accuracy;
+        assert_ok(mn_study_put_genotype(study, &genotype, &err), &err);
+        assert_ok(mn_study_put_run(study, &run, &err), &err);
+    }
+    for (uint32_t limit = 0; limit <= 8; limit++) {
+        memset(keys, 0xff, sizeof keys);
+        assert_ok(mn_study_top_runs(study, 0, limit, keys, &count, &err), &err);
+        assert_int_equal(count, limit < 6 ? limit : 6);
+        for (uint32_t i = 0; i < count; i++) {
+            char id[MN_STUDY_ID_BYTES];
+            snprintf(id, sizeof id, "%016x", runs[expected[i]].genotype);
+            assert_string_equal(keys[i].genotype_id, id);
+            assert_true(keys[i].seed == runs[expected[i]].seed);
+            assert_int_equal(keys[i].rung, 0);
+        }
+        for (uint32_t i = count; i < 8; i++)
+            assert_int_equal(keys[i].rung, UINT32_MAX); /* untouched */
+    }
+    assert_ok(mn_study_top_runs(study, 1, 8, keys, &count, &err), &err);
+    assert_int_equal(count, 1);
+    assert_int_equal(keys[0].rung, 1);
+    mn_study_close(&study);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +334,7 @@ int main(void)
         TEST(test_genotypes_refused),
         TEST(test_runs),
         TEST(test_read_row_is_written_again),
+        TEST(test_top_runs),
         TEST(test_rungs_and_events),
         TEST(test_rounds),
         TEST(test_best),

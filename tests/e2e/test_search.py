@@ -1,0 +1,430 @@
+#!/usr/bin/env python3
+"""The search from end to end: same seed, same study; killed, resumed, out of room, out of time.
+
+Usage: test_search.py SEARCH_DRIVER [unittest arguments]
+"""
+import json
+import os
+import pathlib
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from search_data import (database_hash, everything, files, processes_marked, query, tables,
+                         write_data)
+
+DRIVER = ""
+BASE = {"total": 12000, "rounds": 2, "top_k": 4, "jobs": 2, "rung_epochs": 2,
+        "finalist_epochs": 4, "seed": 7}
+# Long enough to be killed in every phase.
+LONG = dict(BASE, total=20000, rounds=3, top_k=5, finalist_epochs=25, finalist_seeds=2)
+
+
+class SearchTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = pathlib.Path(tempfile.mkdtemp(prefix="memnet-search-"))
+        cls.data = write_data(cls.shared / "data")
+        cls.reference_count = 0
+        cls.references = {}
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.shared)
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="memnet-search-"))
+        self.study = self.folder / "study"
+        self.mark = f"MEMNET_E2E={self.folder}"
+
+    def tearDown(self):
+        self.assertEqual(processes_marked(self.mark), [])
+        shutil.rmtree(self.folder)
+
+    # ---- running ---------------------------------------------------------------------------------
+
+    def start(self, options, study=None, data=None, limit=None):
+        arguments = [DRIVER, "search", str(study or self.study), data or self.data]
+        arguments += [f"{key}={value}" for key, value in options.items()]
+
+        def limit_files():
+            if limit is not None:
+                hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+
+        name, value = self.mark.split("=", 1)
+        return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True, preexec_fn=limit_files,
+                                env={**os.environ, name: value})
+
+    def run_search(self, options, **more):
+        """Ends well; what it printed."""
+        process = self.start(options, **more)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, err), (0, ""))
+        return out
+
+    def fail_search(self, options, status, text, **more):
+        """Ends with this status and one line that has the text."""
+        process = self.start(options, **more)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, err.count("\n")), (status, 1), err)
+        self.assertIn(text, err)
+        return err
+
+    def reference(self, options):
+        """The study of these options when nothing disturbs it."""
+        key = json.dumps(options, sort_keys=True)
+        if key not in self.references:
+            study = self.shared / f"reference{len(self.references)}"
+            self.run_search(options, study=study)
+            self.references[key] = everything(study)
+        return self.references[key]
+
+    def kill(self, process):
+        """Kills the search alone; its workers must follow."""
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+        end = time.monotonic() + 5
+        while processes_marked(self.mark) and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertEqual(processes_marked(self.mark), [], "workers outlive the search")
+
+    def runs(self):
+        return query(self.study, "SELECT * FROM runs") if (self.study / "study.db").exists() and \
+            query(self.study, "SELECT 1 FROM sqlite_schema WHERE name = 'runs'") else []
+
+    def check_rows_kept(self, before):
+        after = {(r["genotype_id"], r["seed"], r["rung"]): r for r in self.runs()}
+        for row in before:
+            self.assertEqual(after[(row["genotype_id"], row["seed"], row["rung"])], row)
+
+    def check_reference(self, options):
+        self.maxDiff = 2000
+        expected, actual = self.reference(options), everything(self.study)
+        for table, rows in expected["tables"].items():
+            self.assertEqual(actual["tables"][table], rows, table)
+        self.assertEqual(actual["files"], expected["files"])
+        left = [p.name for p in self.study.iterdir() if p.name.startswith("best.")]
+        self.assertEqual(left, [os.readlink(self.study / "best")])
+
+    # ---- same seed, same study -------------------------------------------------------------------
+
+    def test_jobs_do_not_matter(self):
+        self.run_search(dict(BASE, jobs=1))
+        self.check_reference(BASE)
+        self.assertNotEqual(self.reference(dict(BASE, seed=8))["tables"]["runs"],
+                            tables(self.study)["runs"])
+
+    def test_jobs_do_not_matter_paper(self):
+        options = dict(BASE, preset="paper", total=7000, rounds=1, rung_epochs=1, jobs=3)
+        self.run_search(options)
+        self.check_reference(dict(options, jobs=1))
+        rounds = query(self.study, "SELECT * FROM rounds")
+        self.assertEqual(rounds[0]["ranked"], 0, "round 0 trains all that fits")
+
+    def test_counts_and_bounds(self):
+        """Counts add up; nothing over a bound is trained; the test set is read once."""
+        for options in (BASE, dict(BASE, total=0, ram=3000, flash=9000, macs=60000)):
+            study = self.folder / f"study-{options['total']}"
+            self.run_search(options, study=study)
+            for r in query(study, "SELECT * FROM rounds"):
+                self.assertEqual(r["generated"], r["over_bound"] + r["duplicate"] + r["ranked"] +
+                                 r["trained"] + r["failed"])
+                self.assertGreater(r["over_bound"], 0)
+                self.assertEqual(r["trained"], BASE["top_k"])
+            needs = query(study, "SELECT * FROM genotypes WHERE id IN (SELECT genotype_id FROM runs)")
+            self.assertGreater(len(needs), BASE["top_k"])
+            for n in needs:
+                self.assertEqual(n["total_bytes"], n["weights_bytes"] + n["arena_bytes"])
+                self.assertLessEqual(n["total_bytes"], options["total"] or 12000)
+                self.assertLessEqual(n["arena_bytes"], options.get("ram", 12000))
+                self.assertLessEqual(n["weights_bytes"], options.get("flash", 12000))
+                self.assertLessEqual(n["macs"], options.get("macs", 1 << 40))
+            self.check_winner(study, 1)
+
+    def check_winner(self, study, reads):
+        """`best` is a finalist whose test accuracy is the one that was read, at most once each."""
+        best = query(study, "SELECT * FROM best")
+        self.assertEqual(len(best), 1)
+        self.assertGreater(best[0]["rung"], 0)
+        events = query(study, "SELECT * FROM events WHERE kind = 'test-read' ORDER BY number")
+        self.assertEqual(len(events), reads)
+        shown = [json.loads(e["detail_json"]) for e in events if e["number"] == best[0]["rung"] - 1]
+        self.assertEqual(shown, [{"genotype": best[0]["genotype_id"],
+                                  "accuracy": best[0]["test_accuracy"]}])
+        run = query(study, "SELECT weights FROM runs WHERE genotype_id = '%s' AND rung = %d AND "
+                    "seed = %d" % (best[0]["genotype_id"], best[0]["rung"], best[0]["seed"]))
+        found = files(study)
+        self.assertEqual(found["best/model.safetensors"], found[run[0]["weights"]])
+
+    def test_finished_study_is_left_alone(self):
+        self.run_search(BASE)
+        before, rows = everything(self.study), self.runs()
+        start = time.monotonic()
+        out = self.run_search(BASE)
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertTrue(out.splitlines()[-1].startswith("done"))
+        self.assertEqual(everything(self.study), before)
+        self.check_rows_kept(rows)
+
+    # ---- refused ---------------------------------------------------------------------------------
+
+    def test_other_options_are_refused(self):
+        self.run_search(BASE)
+        other = write_data(self.folder / "other", seed=2)
+        before, names = database_hash(self.study), sorted(os.listdir(self.study))
+        changes = [({"seed": 8}, "seed"), ({"total": 12001}, "bound"), ({"rounds": 3}, "rounds"),
+                   ({"lambda": 0.25}, "lambda"), ({"preset": "paper"}, "preset"),
+                   ({"macs": 1000000}, "max_macs"), ({"top_k": 5}, "top_k"),
+                   ({"finalist_seeds": 2}, "finalist_seeds"), ({"rung_images": 100}, "rung_images"),
+                   ({"rounds": 0, "time_ms": 2000}, "rounds")]
+        for change, text in changes:
+            self.fail_search(dict(BASE, **change), 6, text)
+        self.fail_search(BASE, 6, "data set", data=other)
+        self.assertEqual(database_hash(self.study), before)
+        self.assertEqual(sorted(os.listdir(self.study)), names)
+
+    def test_senseless_options_are_refused(self):
+        changes = [{"rounds": 0}, {"time_ms": 1000}, {"lambda": 1.5}, {"top_k": 0}, {"jobs": 0},
+                   {"total": 0}, {"ram": 4000}, {"max_cells": 16}, {"finalists": 65},
+                   {"rung_epochs": 0}, {"rounds": 4294967295}, {"rung_images": 4294967295}]
+        for change in changes:
+            self.fail_search(dict(BASE, **change), 1, "")
+        few = write_data(self.folder / "few", train=9)
+        self.fail_search(BASE, 1, "validate", data=few)
+        self.assertFalse(self.study.exists())
+
+    def test_nothing_fits(self):
+        err = self.fail_search(dict(BASE, total=100), 5, "the smallest found needs")
+        self.assertFalse(self.study.exists())
+        smallest = int(err.split("needs ")[1].split()[0])
+        self.fail_search(dict(BASE, total=smallest - 1), 5, f"needs {smallest} bytes")
+        self.fail_search(dict(BASE, macs=1), 5, f"needs {smallest} bytes")
+        self.assertFalse(self.study.exists())
+        self.run_search(dict(BASE, total=smallest, rounds=1))
+
+    def test_one_search_at_a_time(self):
+        first = self.start(LONG)
+        while first.poll() is None and not self.runs():
+            time.sleep(0.05)
+        self.fail_search(LONG, 5, "another process")
+        self.assertIsNone(first.poll())
+        self.kill(first)
+
+    # ---- killed ----------------------------------------------------------------------------------
+
+    def test_killed_again_and_again(self):
+        source = random.Random()
+        kills = 0
+        for _ in range(12):
+            process = self.start(LONG)
+            try:
+                process.communicate(timeout=source.uniform(0.05, 1.2))
+                break
+            except subprocess.TimeoutExpired:
+                rows = self.runs()
+                self.kill(process)
+                kills += 1
+                self.check_rows_kept(rows)
+        rows = self.runs()
+        self.run_search(LONG)
+        self.check_rows_kept(rows)
+        self.check_reference(LONG)
+        self.check_winner(self.study, 1)
+        self.assertGreater(kills, 0)
+
+    def test_killed_workers_are_replaced(self):
+        process = self.start(LONG)
+        killed = 0
+        while process.poll() is None and killed < 3:
+            children = [p for p in processes_marked(self.mark) if p != process.pid]
+            if children and self.runs():
+                os.kill(children[0], signal.SIGTERM)
+                killed += 1
+                done = len(self.runs())
+                while process.poll() is None and len(self.runs()) < done + 3:
+                    time.sleep(0.01)  # two deaths of one job would make it a failed one
+            time.sleep(0.01)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, err), (0, ""))
+        self.assertGreater(killed, 0)
+        self.check_reference(LONG)
+
+    def kill_in_finals(self, options):
+        process = self.start(options)
+        weights = self.study / "weights"
+        while not list(weights.glob("*.checkpoint")):
+            self.assertIsNone(process.poll(), "no checkpoint was seen")
+            time.sleep(0.005)
+        self.kill(process)
+        return sorted(weights.glob("*.checkpoint")), sorted(weights.glob("*.history"))
+
+    def test_killed_in_finals(self):
+        """A final goes on from its checkpoint, also in the time that it says it took."""
+        options = dict(LONG, rounds=1, finalists=1, finalist_seeds=1, finalist_epochs=120)
+        _, histories = self.kill_in_finals(options)
+        spent = json.loads(histories[0].read_text())["times"][-1] if histories else 0
+        histories[0].write_text(histories[0].read_text().replace(f"{spent}]", f"{spent + 90000}]"))
+        self.run_search(options)
+        self.check_reference(options)
+        finals = query(self.study, "SELECT * FROM runs WHERE rung = 1")
+        self.assertGreater(finals[0]["train_ms"], spent + 90000 - 1)
+
+    def test_damaged_checkpoints(self):
+        """A damaged checkpoint costs time, not the result."""
+        def cut(checkpoint, _):
+            checkpoint.write_bytes(checkpoint.read_bytes()[:-7])
+
+        def garbage(checkpoint, _):
+            checkpoint.write_bytes(b"\xff" * 200)
+
+        def empty(checkpoint, _):
+            checkpoint.write_bytes(b"")
+
+        def no_history(_, history):
+            history.unlink()
+
+        def odd_history(_, history):
+            history.write_text('{"points":[[1,0.5,"x"]],"times":[5]}')
+
+        options = dict(LONG, rounds=1, finalists=1, finalist_seeds=1, finalist_epochs=40)
+        first = self.folder / "killed"
+        self.kill_in_finals(options)
+        self.study.rename(first)
+        for damage in (cut, garbage, empty, no_history, odd_history):
+            with self.subTest(damage.__name__):
+                shutil.copytree(first, self.study, symlinks=True)
+                damage(next(self.study.glob("weights/*.checkpoint")),
+                       next(self.study.glob("weights/*.history")))
+                self.run_search(options)
+                self.check_reference(options)
+                shutil.rmtree(self.study)
+
+    def test_leftovers_are_removed(self):
+        """Half-written files, former folders, a link that is ahead of the row."""
+        self.run_search(BASE)
+        before = everything(self.study)
+        weights = sorted(p for p in (self.study / "weights").iterdir())
+        best = (self.study / "best").resolve()
+        shown = (best / "model.safetensors").read_bytes()
+        other = next(w for w in weights if w.read_bytes() != shown)
+        (best / "model.safetensors").write_bytes(other.read_bytes())
+        (self.study / "best.99").mkdir()
+        (self.study / "best.99" / "model.safetensors").write_bytes(b"half")
+        (self.study / "best.2").mkdir(exist_ok=True)
+        os.symlink("best.99", self.study / "best.tmp123")
+        weights[0].with_name(weights[0].name + ".tmp77").write_bytes(b"half")
+        weights[0].with_name(weights[0].name + ".checkpoint").write_bytes(b"old")
+        self.run_search(BASE)
+        self.assertEqual(everything(self.study), before)
+        self.check_reference(BASE)
+
+    def test_lost_best_is_made_again(self):
+        self.run_search(BASE)
+        before = everything(self.study)
+        shutil.rmtree((self.study / "best").resolve())
+        (self.study / "best").unlink()
+        self.run_search(BASE)
+        self.assertEqual(everything(self.study), before)
+
+    def test_time_survives_a_kill(self):
+        """The active time is stored while a long training runs."""
+        options = dict(LONG, rounds=1, top_k=1, finalists=1, finalist_seeds=1,
+                       finalist_epochs=10000, total=40000, jobs=1)
+        process = self.start(options)
+        time.sleep(7.5)
+        self.assertIsNone(process.poll())
+        self.kill(process)
+        self.assertGreaterEqual(query(self.study, "SELECT * FROM studies")[0]["active_ms"], 5000)
+
+    # ---- no room ---------------------------------------------------------------------------------
+
+    def test_full_disk(self):
+        """A limit on file sizes strikes the database, the weights, the checkpoints: one line each
+        time, nothing that was learnt is wrong, and with room it goes on to the same end."""
+        options = dict(BASE, total=1600000, rounds=1, top_k=2, rung_epochs=1, rung_images=64,
+                       finalists=1, finalist_epochs=2, jobs=2)
+        places = set()
+        for limit in (1 << 12, 60000, 200000, 320000, 700000, 1500000):
+            process = self.start(options, limit=limit)
+            _, err = process.communicate(timeout=60)
+            if process.returncode == 0:
+                break
+            self.assertEqual(err.count("\n"), 1, err)
+            self.assertIn(process.returncode, (3, 9), err)
+            places.add("checkpoint" if ".checkpoint" in err else "db" if "study.db" in err
+                       else "weights" if "weights/" in err else "other")
+            if (self.study / "study.db").exists():
+                self.assertEqual([r for r in self.runs() if r["failed"]], [])
+        self.assertLessEqual({"db", "weights", "checkpoint"}, places)
+        self.run_search(options)
+        self.check_reference(options)
+
+    # ---- by time ---------------------------------------------------------------------------------
+
+    def test_by_time(self):
+        options = {k: v for k, v in BASE.items() if k not in ("rounds", "finalist_epochs")}
+        start = time.monotonic()
+        self.run_search(dict(options, time_ms=4000))
+        spent = time.monotonic() - start
+        self.assertLess(spent, 9)
+        self.assertGreater(spent, 1.5)
+        plans = query(self.study, "SELECT * FROM events WHERE kind = 'finals'")
+        self.assertEqual([p["number"] for p in plans], [0])
+        plan = json.loads(plans[0]["detail_json"])
+        self.assertEqual(plan["time_ms"], 4000)
+        self.assertEqual([r["rung"] for r in query(self.study, "SELECT rung FROM rungs")], [0, 1])
+        finals = query(self.study, "SELECT * FROM runs WHERE rung = 1")
+        self.assertEqual({f["genotype_id"] for f in finals}, set(plan["finalists"]))
+        for f in finals:
+            self.assertEqual(len(json.loads(f["curve_json"])), plan["epochs"])
+        self.check_winner(self.study, 1)
+
+        before, rows = everything(self.study), self.runs()
+        for again in (4000, 2000):  # used up: nothing more is done
+            self.run_search(dict(options, time_ms=again))
+            self.assertEqual(everything(self.study), before)
+        self.fail_search(dict(options, rounds=2), 6, "rounds")
+        self.assertEqual(everything(self.study), before)
+
+        former = query(self.study, "SELECT * FROM best")[0]
+        self.run_search(dict(options, time_ms=12000))
+        self.check_rows_kept(rows)
+        after = tables(self.study)
+        events = [e for e in after["events"] if e["kind"] == "finals"]
+        self.assertEqual(len(events), 2)
+        later = json.loads(events[1]["detail_json"])
+        self.assertEqual(later["time_ms"], 12000)
+        self.assertTrue(len(after["rounds"]) > len(before["tables"]["rounds"]) or
+                        later["epochs"] > plan["epochs"])
+        best = query(self.study, "SELECT * FROM best")[0]
+        self.assertGreaterEqual(best["val_accuracy"], former["val_accuracy"])
+        self.check_winner(self.study, 1 if best["rung"] == 1 else 2)
+
+    def test_by_time_killed(self):
+        """The plan of the finals is made once: a kill does not change it."""
+        options = {k: v for k, v in BASE.items() if k not in ("rounds", "finalist_epochs")}
+        options["time_ms"] = 5000
+        self.kill_in_finals(options)
+        plan = query(self.study, "SELECT * FROM events WHERE kind = 'finals'")
+        rounds = query(self.study, "SELECT * FROM rounds")
+        self.run_search(options)
+        self.assertEqual(query(self.study, "SELECT * FROM events WHERE kind = 'finals'"), plan)
+        self.assertEqual(query(self.study, "SELECT * FROM rounds"), rounds)
+        self.check_winner(self.study, 1)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    DRIVER = sys.argv.pop(1)
+    unittest.main(verbosity=2)

@@ -1,0 +1,180 @@
+/* The frame of a search against plain re-computation over all widths. */
+#include "test.h"
+
+#include "memnet/moves.h"
+#include "search/measure.h"
+#include "search/options.h"
+#include "search/width.h"
+
+static const uint32_t widths[] = {4, 8, 12, 16};
+enum { width_count = sizeof widths / sizeof widths[0], round0_count = 98 };
+
+static const mn_dataset dataset = {.shape = {8, 8, 2}, .class_count = 3};
+
+static mn__needs needs[2][width_count][round0_count]; /* by preset; measured once */
+
+static mn_genotype plain_frame(mn_preset preset, uint32_t w)
+{
+    mn_genotype frame = {.input = dataset.shape,
+                         .classes = dataset.class_count,
+                         .block_count = 5,
+                         .head = preset == MN_PRESET_PAPER ? MN_HEAD_MAXPOOL2 : MN_HEAD_GAP};
+    const uint32_t block_widths[] = {w, w, 2 * w, 2 * w, 4 * w};
+    const uint32_t strides[] = {1, 2, 1, 2, 1};
+    for (uint32_t b = 0; b < 5; b++) {
+        frame.blocks[b].width = block_widths[b];
+        frame.blocks[b].stride = strides[b];
+    }
+    return frame;
+}
+
+static int measure_all(void **state)
+{
+    (void)state;
+    for (int preset = 0; preset < 2; preset++)
+        for (uint32_t w = 0; w < width_count; w++) {
+            mn_candidates *list = NULL;
+            mn_genotype frame = plain_frame((mn_preset)preset, widths[w]);
+            if (mn_moves_round0(&frame, &list, NULL) != MN_OK || list->count != round0_count)
+                return -1;
+            for (size_t i = 0; i < list->count; i++)
+                if (mn__measure(&list->items[i].genotype,
+                                MN_PRECISION_FLOAT32,
+                                &needs[preset][w][i],
+                                NULL) != MN_OK)
+                    return -1;
+            mn_candidates_free(list);
+        }
+    return 0;
+}
+
+static bool keeps(const mn_bound *bound, const mn__needs *n)
+{
+    if (bound->total_bytes > 0 && n->total_bytes > bound->total_bytes)
+        return false;
+    if (bound->ram_bytes > 0 && n->arena_bytes > bound->ram_bytes)
+        return false;
+    if (bound->flash_bytes > 0 && n->weights_bytes > bound->flash_bytes)
+        return false;
+    return bound->max_macs == 0 || n->macs <= bound->max_macs;
+}
+
+/* The width that the rule asks for; 0 when nothing fits at the smallest. */
+static uint32_t plain_width(mn_preset preset, const mn_bound *bound)
+{
+    uint32_t chosen = 0;
+    for (uint32_t w = 0; w < width_count; w++) {
+        uint32_t fitting = 0;
+        for (uint32_t i = 0; i < round0_count; i++)
+            fitting += keeps(bound, &needs[preset][w][i]);
+        if (fitting * 2 < round0_count)
+            return w == 0 && fitting > 0 ? widths[0] : chosen;
+        chosen = widths[w];
+    }
+    fail_msg("the bound is too large for this test");
+    return 0;
+}
+
+static uint64_t smallest_total(mn_preset preset)
+{
+    uint64_t smallest = UINT64_MAX;
+    for (uint32_t i = 0; i < round0_count; i++)
+        if (needs[preset][0][i].total_bytes < smallest)
+            smallest = needs[preset][0][i].total_bytes;
+    return smallest;
+}
+
+/* Compares with the plain rule; the chosen width, 0 when nothing fits. */
+static uint32_t check(mn_preset preset, mn_bound bound)
+{
+    mn_error err;
+    mn_genotype frame;
+    mn_search_opts opts = mn_search_opts_default();
+    opts.preset = preset;
+    opts.bound = bound;
+    uint32_t width = plain_width(preset, &bound);
+    if (width == 0) {
+        char text[64];
+        snprintf(text,
+                 sizeof text,
+                 "smallest found needs %llu bytes",
+                 (unsigned long long)smallest_total(preset));
+        assert_error(mn__choose_frame(&opts, &dataset, &frame, &err), MN_ERR_LIMIT, &err, text);
+        return 0;
+    }
+    mn_genotype expected = plain_frame(preset, width);
+    assert_ok(mn__choose_frame(&opts, &dataset, &frame, &err), &err);
+    assert_true(mn_genotype_equal(&frame, &expected));
+    return width;
+}
+
+static void test_totals(void **state)
+{
+    (void)state;
+    for (int preset = 0; preset < 2; preset++) {
+        mn_preset p = (mn_preset)preset;
+        uint64_t smallest = smallest_total(p);
+        assert_int_equal(check(p, (mn_bound){.total_bytes = smallest - 1}), 0);
+        assert_int_equal(check(p, (mn_bound){.total_bytes = smallest}), widths[0]);
+        uint32_t last = widths[0];
+        for (uint64_t total = 20000; total < 240000; total += 100000) {
+            uint32_t width = check(p, (mn_bound){.total_bytes = total});
+            assert_true(width >= last);
+            last = width;
+        }
+        assert_true(last > widths[1]);
+    }
+}
+
+/* At the bound where the 49th of 98 networks just fits and one byte below it. */
+static void test_half_is_enough(void **state)
+{
+    (void)state;
+    mn_error err;
+    uint64_t median = 0;
+    for (uint32_t i = 0; i < round0_count; i++) {
+        uint32_t below = 0;
+        uint32_t same = 0;
+        uint64_t total = needs[0][1][i].total_bytes;
+        for (uint32_t k = 0; k < round0_count; k++) {
+            below += needs[0][1][k].total_bytes < total;
+            same += needs[0][1][k].total_bytes == total;
+        }
+        if (below < 49 && below + same >= 49)
+            median = total;
+    }
+    assert_true(median > 0);
+    for (int less = 0; less < 2; less++) {
+        mn_genotype frame;
+        mn_search_opts opts = mn_search_opts_default();
+        opts.bound.total_bytes = median - (uint64_t)less;
+        assert_ok(mn__choose_frame(&opts, &dataset, &frame, &err), &err);
+        assert_int_equal(frame.blocks[0].width, less == 0 ? widths[1] : widths[0]);
+    }
+}
+
+static void test_pairs_and_macs(void **state)
+{
+    (void)state;
+    const mn_bound some[] = {{.ram_bytes = 9000, .flash_bytes = 120000},
+                             {.ram_bytes = 2560, .flash_bytes = 200000},
+                             {.ram_bytes = 200000, .flash_bytes = 8000},
+                             {.total_bytes = 1 << 20, .max_macs = 100000}};
+    const mn_bound none[] = {{.ram_bytes = 1, .flash_bytes = 20000},
+                             {.ram_bytes = 6000, .flash_bytes = 1},
+                             {.total_bytes = 1 << 20, .max_macs = 1}};
+    for (size_t i = 0; i < sizeof some / sizeof some[0]; i++)
+        assert_true(check(MN_PRESET_FAST, some[i]) > 0);
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        assert_int_equal(check(MN_PRESET_FAST, none[i]), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_totals),
+        cmocka_unit_test(test_half_is_enough),
+        cmocka_unit_test(test_pairs_and_macs),
+    };
+    return cmocka_run_group_tests(tests, measure_all, NULL);
+}

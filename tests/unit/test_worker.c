@@ -1,0 +1,212 @@
+/* The worker in this process: one result line for each job line, whatever the line is, and which
+ * failures are the network's and which the machine's. */
+#include "test.h"
+
+#include <unistd.h>
+
+#include "base/file.h"
+#include "data_files.h"
+#include "memnet/search.h"
+#include "search/job.h"
+
+enum { most_results = 32 };
+
+typedef struct bench {
+    char *folder;
+    int data_fd;
+    uint32_t count;
+    mn__result results[most_results];
+} bench;
+
+static int begin(void **state)
+{
+    bench *b = calloc(1, sizeof *b);
+    mn_dataset *dataset = NULL;
+    data_toy toy = {
+        .train_count = 60, .test_count = 12, .classes = 3, .h = 8, .w = 8, .c = 1, .seed = 1};
+    b->folder = data_folder_make();
+    data_toy_write_npy(b->folder, &toy, false);
+    char *spec = data_spec_make("npy:", b->folder);
+    mn_error err;
+    assert_ok(mn_dataset_open(spec, &dataset, &err), &err);
+    assert_ok(mn_dataset_share(dataset, &b->data_fd, &err), &err);
+    mn_dataset_free(dataset);
+    free(spec);
+    *state = b;
+    return 0;
+}
+
+static void forget(bench *b)
+{
+    for (uint32_t i = 0; i < b->count; i++)
+        mn__result_done(&b->results[i]);
+    b->count = 0;
+}
+
+static int end(void **state)
+{
+    bench *b = *state;
+    forget(b);
+    close(b->data_fd);
+    data_folder_remove(b->folder);
+    free(b);
+    return 0;
+}
+
+/* Runs a worker on these bytes; its results. */
+static void work(bench *b, const char *input, size_t count)
+{
+    mn_error err;
+    FILE *in = tmpfile();
+    FILE *out = tmpfile();
+    char *line = NULL;
+    size_t room = 0;
+    assert_true(in != NULL && out != NULL);
+    assert_int_equal(fwrite(input, 1, count, in), count);
+    rewind(in);
+    assert_ok(mn_worker_run(fileno(in), fileno(out), b->data_fd, &err), &err);
+    rewind(out);
+    forget(b);
+    for (ssize_t n = getline(&line, &room, out); n > 0; n = getline(&line, &room, out)) {
+        assert_true(b->count < most_results);
+        assert_ok(mn__result_parse(line, (size_t)n, &b->results[b->count++], &err), &err);
+    }
+    free(line);
+    fclose(in);
+    fclose(out);
+}
+
+static mn__job small_job(const bench *b)
+{
+    mn__job job = {.kind = MN__JOB_TRAIN,
+                   .genotype = {.input = {8, 8, 1}, .classes = 3, .block_count = 1},
+                   .train = mn_train_opts_default(),
+                   .images = 1000,
+                   .split_seed = 1,
+                   .split_fraction = 0.2,
+                   .weights = mn_path_join(b->folder, "w.safetensors"),
+                   .checkpoint = strdup("")};
+    job.genotype.blocks[0] = (mn_block){.stride = 2, .width = 4, .cell_count = 1};
+    job.genotype.blocks[0].cells[0] =
+        (mn_cell){.op = {MN_OP_CONV_3X3, MN_OP_MAX_POOL}, .out = true};
+    job.train.epochs = 3;
+    job.train.batch = 16;
+    return job;
+}
+
+/* Runs one job and frees it. */
+static const mn__result *run(bench *b, mn__job *job)
+{
+    mn_error err;
+    char *line = NULL;
+    assert_ok(mn__job_print(job, &line, &err), &err);
+    work(b, line, strlen(line)); /* a last line without its newline counts */
+    assert_int_equal(b->count, 1);
+    free(line);
+    mn__job_done(job);
+    return &b->results[0];
+}
+
+static void test_trains_and_tests(void **state)
+{
+    bench *b = *state;
+    mn__job job = small_job(b);
+    const mn__result *result = run(b, &job);
+    if (result->failed || result->fatal)
+        fail_msg("%s", result->reason);
+    assert_true(result->accuracy >= 0.0 && result->accuracy <= 100.0);
+    assert_int_equal(strncmp(result->curve_json, "[[1,", 4), 0);
+    job = small_job(b);
+    job.kind = MN__JOB_TEST;
+    result = run(b, &job);
+    assert_false(result->failed || result->fatal);
+    assert_string_equal(result->curve_json, "[]");
+}
+
+static void test_one_result_for_each_line(void **state)
+{
+    bench *b = *state;
+    static const char lines[] = "\n{}\nnonsense\n[1,2]\n{\"kind\":\"test\"}\n\xff\xfe\n\0\n5";
+    work(b, lines, sizeof lines - 1);
+    assert_int_equal(b->count, 8);
+    for (uint32_t i = 0; i < b->count; i++) {
+        assert_true(b->results[i].fatal && !b->results[i].failed);
+        assert_true(b->results[i].reason[0] != '\0');
+    }
+    work(b, "", 0);
+    assert_int_equal(b->count, 0);
+}
+
+/* What a network does to itself is its failure. */
+static void test_network_at_fault(void **state)
+{
+    bench *b = *state;
+    mn__job job = small_job(b);
+    job.train.learning_rate = 100.0f;
+    job.train.epochs = 60;
+    job.train.weight_decay = 1.0f;
+    const mn__result *result = run(b, &job);
+    assert_true(result->failed && !result->fatal);
+    assert_non_null(strstr(result->reason, "finite"));
+}
+
+/* What the machine or the study does to a network is not. */
+static void test_machine_at_fault(void **state)
+{
+    bench *b = *state;
+    mn__job job = small_job(b);
+    free(job.weights);
+    job.weights = mn_path_join(b->folder, "no/such/folder/w.safetensors");
+    assert_true(run(b, &job)->fatal);
+
+    static const char half[] = "{\"half\":";
+    data_file_write(b->folder, "parent.safetensors", half, sizeof half - 1);
+    job = small_job(b);
+    job.has_parent = true;
+    job.parent = job.genotype;
+    job.parent_weights = mn_path_join(b->folder, "parent.safetensors");
+    const mn__result *result = run(b, &job);
+    assert_true(result->fatal && !result->failed);
+    assert_non_null(strstr(result->reason, "parent.safetensors"));
+
+    job = small_job(b);
+    job.genotype.classes = 4; /* not this data set's */
+    assert_true(run(b, &job)->fatal);
+}
+
+/* With nobody to read its result a worker does not even begin. */
+static void test_nobody_listens(void **state)
+{
+    bench *b = *state;
+    mn_error err;
+    int out[2];
+    char *line = NULL;
+    mn__job job = small_job(b);
+    FILE *in = tmpfile();
+    assert_non_null(in);
+    assert_ok(mn__job_print(&job, &line, &err), &err);
+    fprintf(in, "%s\n", line);
+    rewind(in);
+    assert_int_equal(pipe(out), 0);
+    close(out[0]);
+    assert_ok(mn_worker_run(fileno(in), out[1], b->data_fd, &err), &err);
+    assert_false(mn_path_exists(job.weights));
+    close(out[1]);
+    fclose(in);
+    free(line);
+    mn__job_done(&job);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_trains_and_tests),
+        TEST(test_one_result_for_each_line),
+        TEST(test_network_at_fault),
+        TEST(test_machine_at_fault),
+        TEST(test_nobody_listens),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
