@@ -58,7 +58,8 @@ typedef struct mn_trainer_setup {
 typedef struct mn_trainer mn_trainer;
 
 /**
- * @retval MN_ERR_MISMATCH     Data set and network differ in shape or classes.
+ * @retval MN_ERR_MISMATCH     Data set and network differ in shape or classes, or `initial` and
+ *                             network in their tensors.
  * @retval MN_ERR_UNSUPPORTED  A primitive that cannot be trained (grouped but not depthwise conv).
  * @retval MN_ERR_BACKEND      oneDNN refused; the message has its status.
  */
@@ -106,8 +107,8 @@ MN_API mn_status mn_trainer_tensors(mn_trainer *trainer, mn_tensors **ret_tensor
 /** Saves weights, optimiser state and progress, atomically. */
 MN_API mn_status mn_trainer_save(mn_trainer *trainer, const char *path, mn_error *err);
 
-/** Continues from a checkpoint of the same network and options, to the very losses of a training
- * that was never interrupted. MN_ERR_MISMATCH names what differs. */
+/** Continues from a checkpoint of the same network, images and options, to the very losses of a
+ * training that was never interrupted. MN_ERR_MISMATCH names what differs. */
 MN_API mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_error *err);
 
 /** Bytes of activations, gradients, weights and optimiser state in the arena. */
@@ -133,6 +134,7 @@ MN_API mn_status mn_tensors_initialise(const mn_graph *graph,
  * parts that they came from), all others are random as in mn_tensors_initialise().
  *
  * @param layer_parents  (layer_count): parent's layer of each of the child's, or MN_NONE.
+ * @param parent_tensors In graph order of `parent`; else MN_ERR_MISMATCH.
  */
 MN_API mn_status mn_tensors_inherit(const mn_graph *child,
                                     const uint32_t *layer_parents,

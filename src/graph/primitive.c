@@ -57,6 +57,13 @@ static mn_status shape_fake_quant(const mn_node_spec *spec,
             (double)grid->scale,
             grid->low,
             grid->high);
+    if (grid->zero_point < grid->low || grid->zero_point > grid->high)
+        return mn_error_set(err,
+                            MN_ERR_ARG,
+                            "grid: zero point %d out of range [%d,%d]",
+                            grid->zero_point,
+                            grid->low,
+                            grid->high);
     *ret_shape = inputs[0];
     return MN_OK;
 }

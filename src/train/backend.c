@@ -50,10 +50,15 @@ mn_status mn__dnnl(dnnl_status_t status, const char *what, mn_error *err)
     return mn_error_set(err, translated, "%s: oneDNN: %s", what, status_text(status));
 }
 
+void mn__backend_use_threads(uint32_t threads)
+{
+    omp_set_num_threads((int)threads);
+}
+
 mn_status mn__backend_init(mn__backend *backend, uint32_t threads, mn_error *err)
 {
     *backend = (mn__backend){0};
-    omp_set_num_threads((int)threads);
+    mn__backend_use_threads(threads);
     (void)dnnl_set_primitive_cache_capacity(primitive_cache_capacity); /* only slower without */
     backend->simd = choose_simd();
     backend->blocked = backend->simd->lanes == 16 ? dnnl_nChw16c : dnnl_nChw8c;

@@ -8,21 +8,57 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "graph/metadata.h"
 #include "graph/safetensors.h"
 #include "train/trainer.h"
 
 static const char velocity_prefix[] = "velocity/";
 
-/* One line that is equal for trainings that may continue each other. */
+/* Equal for graphs that compute the same from tensors of the same names. */
+static uint64_t hash_network(const mn_graph *graph)
+{
+    uint64_t hash = MN_HASH_START;
+    for (uint32_t n = 0; n < mn_graph_node_count(graph); n++) {
+        const mn_node *node = mn_graph_node(graph, n);
+        const uint32_t facts[] = {(uint32_t)node->prim,
+                                  (uint32_t)node->act,
+                                  node->shape.h,
+                                  node->shape.w,
+                                  node->shape.c,
+                                  node->groups,
+                                  node->input_count};
+        hash = mn_hash_bytes(hash, facts, sizeof facts);
+        hash = mn_hash_bytes(hash, &node->window, sizeof node->window);
+        hash = mn_hash_bytes(hash, &node->epsilon, sizeof node->epsilon);
+        hash = mn_hash_bytes(hash, &node->grid, sizeof node->grid);
+        hash = mn_hash_bytes(hash, node->inputs, node->input_count * sizeof *node->inputs);
+        hash = mn_hash_bytes(hash, node->name, strlen(node->name));
+    }
+    return hash;
+}
+
+/* One line of words "key=value" that is equal for trainings that may continue each other. */
 static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *err)
 {
-    const mn_train_opts *o = &trainer->setup.opts;
+    const mn_trainer_setup *setup = &trainer->setup;
+    const mn_train_opts *o = &setup->opts;
+    uint32_t images = setup->dataset == NULL ? 0 : setup->index_count;
+    uint64_t order = mn_hash_bytes(MN_HASH_START, setup->indices, images * sizeof *setup->indices);
     mn_buffer text;
     mn_buffer_init(&text);
     mn_buffer_printf(&text,
-                     "epochs %u batch %u rate %.9g momentum %.9g decay %.9g smoothing %.9g "
-                     "schedule %d crop %u flip %d cutout %u seed %" PRIu64 " threads %u images %u",
+                     "network=%016" PRIx64 " data=%s images=%u indices=%016" PRIx64
+                     " mean=%.9g scale=%.9g",
+                     hash_network(setup->graph),
+                     setup->dataset == NULL ? "" : setup->dataset->hash,
+                     images,
+                     order,
+                     (double)setup->preprocessing.mean,
+                     (double)setup->preprocessing.scale);
+    mn_buffer_printf(&text,
+                     " epochs=%u batch=%u rate=%.9g momentum=%.9g decay=%.9g smoothing=%.9g"
+                     " schedule=%d crop=%u flip=%d cutout=%u seed=%" PRIu64 " threads=%u",
                      o->epochs,
                      trainer->net->batch,
                      (double)o->learning_rate,
@@ -34,11 +70,31 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
                      (int)o->augmentation.flip,
                      o->augmentation.cutout,
                      o->seed,
-                     o->threads,
-                     trainer->setup.index_count);
+                     o->threads);
     mn_status status = mn_buffer_take(&text, ret_text, err);
     mn_buffer_done(&text);
     return status;
+}
+
+/* Compares two descriptions word by word; MN_ERR_MISMATCH names the first pair that differs. */
+static mn_status compare(const char *path, const char *stored, const char *wanted, mn_error *err)
+{
+    while (*stored != '\0' || *wanted != '\0') {
+        size_t a = strcspn(stored, " ");
+        size_t b = strcspn(wanted, " ");
+        if (a != b || memcmp(stored, wanted, a) != 0)
+            return mn_error_set(err,
+                                MN_ERR_MISMATCH,
+                                "%s: trained with '%.*s', now '%.*s'",
+                                path,
+                                a < 60 ? (int)a : 60,
+                                stored,
+                                b < 60 ? (int)b : 60,
+                                wanted);
+        stored += a + (stored[a] == ' ');
+        wanted += b + (wanted[b] == ' ');
+    }
+    return MN_OK;
 }
 
 /* Appends a copy of `from` to `to`, its names behind `prefix`. */
@@ -108,13 +164,7 @@ static mn_status check_metadata(const mn_trainer *trainer,
     mn_status status = describe(trainer, &training, err);
     if (status != MN_OK)
         return status;
-    if (strcmp(stored, training) != 0)
-        status = mn_error_set(err,
-                              MN_ERR_MISMATCH,
-                              "%s: was trained with '%.150s', now '%.150s'",
-                              path,
-                              stored,
-                              training);
+    status = compare(path, stored, training, err);
     if (status == MN_OK)
         status = mn_integer_parse("epochs_done", done, 0, trainer->setup.opts.epochs, &epochs, err);
     if (status == MN_OK)

@@ -1,129 +1,60 @@
 /*
  * Inheritance: a child network starts from its parent's numbers. Which layer continues which comes
  * from the move's layer map, never from names; which channel continues which is worked out through
- * the concats, so that a weight stays with the feature that it looked at.
+ * the concats (channels.c), so that a weight stays with the feature that it looked at.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "memnet/train.h"
+#include "train/channels.h"
+#include "train/initialise.h"
+#include "train/tensors_check.h"
 
 typedef struct inheritance {
     const mn_graph *child, *parent;
-    const uint32_t *layer_parents;
-    uint32_t layer_count;
+    const mn_tensors *from; /* the parent's */
+    mn_tensors *to;         /* the child's */
+    uint64_t seed;
     uint32_t *parent_node; /* (child nodes) the node that each continues, or MN_NONE */
+    mn__channels *channels;
 } inheritance;
 
-/* Number of nodes of `layer` before `node`: its place within the layer. */
-static uint32_t place_in_layer(const mn_graph *graph, uint32_t node)
+static bool same_kind(const mn_node *a, const mn_node *b)
 {
-    uint32_t layer = mn_graph_node(graph, node)->layer;
-    uint32_t place = 0;
-    for (uint32_t n = 0; n < node; n++)
-        place += mn_graph_node(graph, n)->layer == layer;
-    return place;
+    return a->prim == b->prim && a->window.kernel_h == b->window.kernel_h &&
+           a->window.kernel_w == b->window.kernel_w && (a->groups == 1) == (b->groups == 1);
 }
 
-static uint32_t node_at(const mn_graph *graph, uint32_t layer, uint32_t place)
+/* The first node of `graph` from `node` on that belongs to `layer`, or MN_NONE. */
+static uint32_t next_of_layer(const mn_graph *graph, uint32_t layer, uint32_t node)
 {
-    for (uint32_t n = 0; n < mn_graph_node_count(graph); n++)
-        if (mn_graph_node(graph, n)->layer == layer && place-- == 0)
-            return n;
+    for (; node < mn_graph_node_count(graph); node++)
+        if (mn_graph_node(graph, node)->layer == layer)
+            return node;
     return MN_NONE;
 }
 
-static uint32_t mapped_layer(const inheritance *in, uint32_t layer)
-{
-    return layer < in->layer_count ? in->layer_parents[layer] : MN_NONE;
-}
-
-/* Nodes of a mapped layer correspond by place when they are of one kind there. */
-static void match_nodes(inheritance *in)
+/* Nodes of a mapped layer correspond by place when they are of one kind there. `cursor`
+ * (layer_count) holds where to look for the next counterpart of each of the child's layers. */
+static void
+match_nodes(inheritance *in, const uint32_t *layer_parents, uint32_t layer_count, uint32_t *cursor)
 {
     for (uint32_t n = 0; n < mn_graph_node_count(in->child); n++) {
         const mn_node *node = mn_graph_node(in->child, n);
-        uint32_t layer = mapped_layer(in, node->layer);
         in->parent_node[n] = MN_NONE;
-        if (layer == MN_NONE)
+        if (node->layer >= layer_count || layer_parents[node->layer] == MN_NONE ||
+            cursor[node->layer] == MN_NONE)
             continue;
-        uint32_t match = node_at(in->parent, layer, place_in_layer(in->child, n));
-        if (match == MN_NONE)
-            continue;
-        const mn_node *other = mn_graph_node(in->parent, match);
-        bool same_window = memcmp(&node->window, &other->window, sizeof node->window) == 0 ||
-                           (node->window.kernel_h == other->window.kernel_h &&
-                            node->window.kernel_w == other->window.kernel_w);
-        if (other->prim == node->prim && same_window && (node->groups == 1) == (other->groups == 1))
+        uint32_t match = next_of_layer(in->parent, layer_parents[node->layer], cursor[node->layer]);
+        cursor[node->layer] = match == MN_NONE ? MN_NONE : match + 1;
+        if (match != MN_NONE && same_kind(node, mn_graph_node(in->parent, match)))
             in->parent_node[n] = match;
     }
 }
 
-static bool continues(const inheritance *in, uint32_t child_node, uint32_t parent_node)
-{
-    uint32_t a = mn_graph_node(in->child, child_node)->layer;
-    uint32_t b = mn_graph_node(in->parent, parent_node)->layer;
-    if (mn_graph_node(in->child, child_node)->prim == MN_PRIM_INPUT)
-        return mn_graph_node(in->parent, parent_node)->prim == MN_PRIM_INPUT;
-    return mapped_layer(in, a) == b && b != MN_NONE;
-}
-
-/* Looks through what keeps channels in place: norms, activations, pools, identities. */
-static uint32_t source_of(const mn_graph *graph, uint32_t node)
-{
-    const mn_node *n = mn_graph_node(graph, node);
-    bool keeps = n->prim == MN_PRIM_BATCH_NORM || n->prim == MN_PRIM_RELU ||
-                 n->prim == MN_PRIM_RELU6 || n->prim == MN_PRIM_MAX_POOL ||
-                 n->prim == MN_PRIM_AVG_POOL || n->prim == MN_PRIM_GLOBAL_POOL ||
-                 n->prim == MN_PRIM_IDENTITY || n->prim == MN_PRIM_FAKE_QUANT ||
-                 (n->prim == MN_PRIM_CONV && n->groups > 1 && n->groups == n->shape.c);
-    return keeps ? source_of(graph, n->inputs[0]) : node;
-}
-
-/* Channel `channel` of value `node` as (leaf, channel of the leaf), looking through concats. */
-static void find_leaf(const mn_graph *graph,
-                      uint32_t node,
-                      uint32_t channel,
-                      uint32_t *ret_leaf,
-                      uint32_t *ret_channel)
-{
-    node = source_of(graph, node);
-    const mn_node *n = mn_graph_node(graph, node);
-    while (n->prim == MN_PRIM_CONCAT) {
-        uint32_t i = 0;
-        while (channel >= mn_graph_node(graph, n->inputs[i])->shape.c)
-            channel -= mn_graph_node(graph, n->inputs[i++])->shape.c;
-        node = source_of(graph, n->inputs[i]);
-        n = mn_graph_node(graph, node);
-    }
-    *ret_leaf = node;
-    *ret_channel = channel;
-}
-
-/* For each channel of child value `a`, the channel of parent value `b` that it continues. Takes
- * scratch for two numbers a channel of `b`. */
-static void
-match_channels(const inheritance *in, uint32_t a, uint32_t b, uint32_t *scratch, uint32_t *ret_map)
-{
-    uint32_t child_channels = mn_graph_node(in->child, a)->shape.c;
-    uint32_t parent_channels = mn_graph_node(in->parent, b)->shape.c;
-    uint32_t *leaves = scratch;
-    uint32_t *leaf_channels = scratch + parent_channels;
-    for (uint32_t p = 0; p < parent_channels; p++)
-        find_leaf(in->parent, b, p, &leaves[p], &leaf_channels[p]);
-    for (uint32_t c = 0; c < child_channels; c++) {
-        uint32_t leaf = 0;
-        uint32_t channel = 0;
-        find_leaf(in->child, a, c, &leaf, &channel);
-        ret_map[c] = MN_NONE;
-        for (uint32_t p = 0; p < parent_channels && ret_map[c] == MN_NONE; p++)
-            if (leaf_channels[p] == channel && continues(in, leaf, leaves[p]))
-                ret_map[c] = p;
-    }
-}
-
-/* Copies rows and columns that have a counterpart; the rest keeps its random start. */
+/* Copies rows and columns that have a counterpart. */
 static void copy_tensor(const mn_tensor_info *to_info,
                         const mn_tensor_info *from_info,
                         const uint32_t *row_map,
@@ -132,8 +63,8 @@ static void copy_tensor(const mn_tensor_info *to_info,
                         const float *from)
 {
     size_t taps = (size_t)to_info->dims[2] * to_info->dims[3];
-    uint32_t columns = to_info->rank == 1 ? 1 : to_info->dims[1];
-    uint32_t from_columns = from_info->rank == 1 ? 1 : from_info->dims[1];
+    uint32_t columns = to_info->dims[1];
+    uint32_t from_columns = from_info->dims[1];
     for (uint32_t r = 0; r < to_info->dims[0]; r++) {
         uint32_t row = row_map == NULL ? r : row_map[r];
         if (row >= from_info->dims[0])
@@ -149,42 +80,92 @@ static void copy_tensor(const mn_tensor_info *to_info,
     }
 }
 
+/* True when each of `count` rows or columns has a counterpart below `from_count`. */
+static bool covers(const uint32_t *map, uint32_t count, uint32_t from_count)
+{
+    if (map == NULL)
+        return count <= from_count;
+    for (uint32_t i = 0; i < count; i++)
+        if (map[i] >= from_count)
+            return false;
+    return true;
+}
+
+static void draw(const inheritance *in, uint32_t tensor)
+{
+    mn__tensor_initialise(mn_graph_tensor(in->child, tensor),
+                          in->seed,
+                          in->to->items[tensor].data,
+                          mn_graph_tensor_elements(in->child, tensor));
+}
+
+/* Fills a tensor of the child from the parent's. Random numbers are drawn only where some of them
+ * stay: most tensors of a child are wholly its parent's, and drawing takes longest. */
+static void fill_tensor(const inheritance *in,
+                        uint32_t to,
+                        uint32_t from,
+                        const uint32_t *row_map,
+                        const uint32_t *column_map)
+{
+    const mn_tensor_info *to_info = mn_graph_tensor(in->child, to);
+    const mn_tensor_info *from_info = mn_graph_tensor(in->parent, from);
+    if (to_info->dims[2] != from_info->dims[2] || to_info->dims[3] != from_info->dims[3]) {
+        draw(in, to);
+        return;
+    }
+    if (!covers(row_map, to_info->dims[0], from_info->dims[0]) ||
+        !covers(column_map, to_info->dims[1], from_info->dims[1]))
+        draw(in, to);
+    copy_tensor(to_info,
+                from_info,
+                row_map,
+                column_map,
+                in->to->items[to].data,
+                in->from->items[from].data);
+}
+
 /* A node's rows follow its input's channels where it works channel by channel, else they count
  * on; columns follow the input's channels of a dense layer. */
-static mn_status
-copy_node(const inheritance *in, uint32_t n, const mn_tensors *from, mn_tensors *to, mn_error *err)
+static void fill_node(const inheritance *in, uint32_t n)
 {
     const mn_node *node = mn_graph_node(in->child, n);
-    const mn_node *other = mn_graph_node(in->parent, in->parent_node[n]);
-    if (node->input_count == 0)
-        return MN_OK;
-    uint32_t input = node->inputs[0];
-    uint32_t channels = mn_graph_node(in->child, input)->shape.c;
-    size_t parent_channels = mn_graph_node(in->parent, other->inputs[0])->shape.c;
-    uint32_t *map = mn_calloc(channels + 2 * parent_channels, sizeof *map);
-    if (map == NULL)
-        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    match_channels(in, input, other->inputs[0], map + channels, map);
-    bool channelwise = node->prim == MN_PRIM_BATCH_NORM || node->groups > 1;
+    const mn_node *other =
+        in->parent_node[n] == MN_NONE ? NULL : mn_graph_node(in->parent, in->parent_node[n]);
+    const uint32_t *map = NULL;
     for (int role = 0; role < MN_ROLE_COUNT; role++) {
         uint32_t t = node->tensors[role];
-        uint32_t p = other->tensors[role];
-        if (t == MN_NONE || p == MN_NONE)
+        if (t == MN_NONE)
             continue;
-        const mn_tensor_info *to_info = mn_graph_tensor(in->child, t);
-        const mn_tensor_info *from_info = mn_graph_tensor(in->parent, p);
-        if (to_info->dims[2] != from_info->dims[2] || to_info->dims[3] != from_info->dims[3])
+        if (other == NULL || other->tensors[role] == MN_NONE) {
+            draw(in, t);
             continue;
+        }
+        if (map == NULL)
+            map = mn__channels_match(in->channels, node->inputs[0], other->inputs[0]);
+        bool channelwise = node->prim == MN_PRIM_BATCH_NORM || mn__follows_channels(node);
         bool dense_columns = role == MN_ROLE_WEIGHT && !channelwise;
-        copy_tensor(to_info,
-                    from_info,
-                    channelwise ? map : NULL,
-                    dense_columns ? map : NULL,
-                    to->items[t].data,
-                    from->items[p].data);
+        fill_tensor(
+            in, t, other->tensors[role], channelwise ? map : NULL, dense_columns ? map : NULL);
     }
-    free(map);
-    return MN_OK;
+}
+
+static mn_status
+prepare(inheritance *in, const uint32_t *layer_parents, uint32_t layer_count, mn_error *err)
+{
+    mn_status status = mn_tensors_create_for_graph(in->child, &in->to, err);
+    if (status == MN_OK)
+        status = mn__channels_create(
+            in->child, layer_parents, layer_count, in->parent, &in->channels, err);
+    if (status != MN_OK)
+        return status;
+    uint32_t *cursor = mn_calloc(layer_count, sizeof *cursor);
+    in->parent_node = mn_calloc(mn_graph_node_count(in->child), sizeof *in->parent_node);
+    if (cursor == NULL || in->parent_node == NULL)
+        status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    else
+        match_nodes(in, layer_parents, layer_count, cursor);
+    free(cursor);
+    return status;
 }
 
 mn_status mn_tensors_inherit(const mn_graph *child,
@@ -196,26 +177,18 @@ mn_status mn_tensors_inherit(const mn_graph *child,
                              mn_tensors **ret_tensors,
                              mn_error *err)
 {
-    inheritance in = {.child = child,
-                      .parent = parent,
-                      .layer_parents = layer_parents,
-                      .layer_count = layer_count};
-    mn_tensors *tensors = NULL;
-    mn_status status = mn_tensors_initialise(child, seed, &tensors, err);
+    inheritance in = {.child = child, .parent = parent, .from = parent_tensors, .seed = seed};
+    mn_status status = mn__tensors_check(parent, parent_tensors, err);
     if (status != MN_OK)
-        return status;
-    in.parent_node = mn_calloc(mn_graph_node_count(child), sizeof *in.parent_node);
-    if (in.parent_node == NULL)
-        status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    else
-        match_nodes(&in);
+        return mn_error_prefix(err, status, "parent");
+    status = prepare(&in, layer_parents, layer_count, err);
     for (uint32_t n = 0; status == MN_OK && n < mn_graph_node_count(child); n++)
-        if (in.parent_node[n] != MN_NONE)
-            status = copy_node(&in, n, parent_tensors, tensors, err);
+        fill_node(&in, n);
     if (status == MN_OK)
-        *ret_tensors = tensors;
+        *ret_tensors = in.to;
     else
-        mn_tensors_free(tensors);
+        mn_tensors_free(in.to);
     free(in.parent_node);
+    mn__channels_free(in.channels);
     return status;
 }

@@ -2,6 +2,8 @@
  * Random initial numbers. Each tensor draws from a stream of its own, keyed by its name, so what a
  * tensor gets does not depend on which other tensors a network has.
  */
+#include "train/initialise.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -9,7 +11,7 @@
 #include "base/random.h"
 #include "memnet/train.h"
 
-static void fill(const mn_tensor_info *info, uint64_t seed, float *data, size_t count)
+void mn__tensor_initialise(const mn_tensor_info *info, uint64_t seed, float *data, size_t count)
 {
     switch (info->role) {
     case MN_ROLE_WEIGHT: {
@@ -43,10 +45,10 @@ mn_tensors_initialise(const mn_graph *graph, uint64_t seed, mn_tensors **ret_ten
     if (status != MN_OK)
         return status;
     for (uint32_t t = 0; t < tensors->count; t++)
-        fill(mn_graph_tensor(graph, t),
-             seed,
-             tensors->items[t].data,
-             mn_graph_tensor_elements(graph, t));
+        mn__tensor_initialise(mn_graph_tensor(graph, t),
+                              seed,
+                              tensors->items[t].data,
+                              mn_graph_tensor_elements(graph, t));
     *ret_tensors = tensors;
     return MN_OK;
 }

@@ -107,7 +107,8 @@ typedef struct fake_quant_state {
     size_t count;
 } fake_quant_state;
 
-/* Zero is on the grid (checked when the graph was built), so empty lanes stay zero. */
+/* Zero is on the grid (checked when the graph was built), so empty lanes stay zero. Comparisons,
+ * not fminf(): a value that is not a number must come out as such, for the loss to show it. */
 static void run_fake_quant(const void *context)
 {
     const fake_quant_state *s = context;
@@ -116,7 +117,8 @@ static void run_fake_quant(const void *context)
     float zero = (float)s->grid.zero_point;
     for (size_t i = 0; i < s->count; i++) {
         float q = nearbyintf(s->in[i] / s->grid.scale) + zero;
-        q = fminf(fmaxf(q, low), high);
+        q = q < low ? low : q;
+        q = q > high ? high : q;
         s->out[i] = (q - zero) * s->grid.scale;
     }
 }
@@ -155,9 +157,6 @@ mn_status mn__fake_quant_build(mn__network *net, uint32_t n, mn_error *err)
     mn__value *in = net->value_of[node->inputs[0]];
     mn__value *out = NULL;
     void *block = NULL;
-    if (in->desc.ndims != 4)
-        return mn_error_set(
-            err, MN_ERR_UNSUPPORTED, "%s: fake-quant of logits cannot be trained", node->name);
     mn_status status = mn__value_create(net, node->shape, in->lanes, in->channel_of, &out, err);
     if (status == MN_OK)
         status = mn__network_alloc(net, 1, sizeof(fake_quant_state), &block, err);

@@ -40,9 +40,6 @@ mn_status mn__add_build(mn__network *net, uint32_t n, mn_error *err)
     mn__value *out = NULL;
     void *block = NULL;
     mn_status status = MN_OK;
-    if (inputs[0]->desc.ndims != 4 || inputs[1]->desc.ndims != 4)
-        return mn_error_set(
-            err, MN_ERR_UNSUPPORTED, "%s: a sum of logits cannot be trained", node->name);
     bool same_lanes =
         inputs[0]->lanes == inputs[1]->lanes &&
         memcmp(inputs[0]->channel_of, inputs[1]->channel_of, inputs[0]->lanes * sizeof(uint32_t)) ==
@@ -212,12 +209,8 @@ mn_status mn__concat_build(mn__network *net, uint32_t n, mn_error *err)
     if (status != MN_OK)
         return status;
     mn__value **parts = list;
-    for (uint32_t i = 0; i < node->input_count; i++) {
+    for (uint32_t i = 0; i < node->input_count; i++)
         parts[i] = net->value_of[node->inputs[i]];
-        if (parts[i]->desc.ndims != 4)
-            return mn_error_set(
-                err, MN_ERR_UNSUPPORTED, "%s: a concat of logits cannot be trained", node->name);
-    }
     status = joined_lanes(net, parts, node->input_count, &lanes, &channel_of, err);
     if (status == MN_OK)
         status = mn__value_create(net, node->shape, lanes, channel_of, &out, err);

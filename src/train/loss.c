@@ -14,7 +14,7 @@ static double log_sum_exp(const float *logits, uint32_t classes)
         largest = logits[k] > largest ? logits[k] : largest;
     double sum = 0.0;
     for (uint32_t k = 0; k < classes; k++)
-        sum += exp((double)(logits[k] - largest));
+        sum += exp((double)logits[k] - (double)largest);
     /* The largest logit alone adds one. */
     return log(sum) + (double)largest; /* cppcheck-suppress invalidFunctionArg */
 }

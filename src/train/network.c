@@ -170,24 +170,49 @@ static mn_status build_input(mn__network *net, uint32_t node, mn_error *err)
     return status;
 }
 
+/* An identity, and a relu that its batch norm computes: the value is its input's. */
+static mn_status share_value(mn__network *net, uint32_t n, mn_error *err)
+{
+    (void)err;
+    net->value_of[n] = net->value_of[mn_graph_node(net->graph, n)->inputs[0]];
+    return MN_OK;
+}
+
+static bool shares_value(const mn__network *net, uint32_t n)
+{
+    const mn_node *node = mn_graph_node(net->graph, n);
+    return node->prim == MN_PRIM_IDENTITY ||
+           (node->prim == MN_PRIM_RELU && net->fused_relu[node->inputs[0]] == n);
+}
+
+/* Logits are not blocked as every layer expects its input to be: only the loss reads them. */
+static mn_status check_inputs(const mn__network *net, const mn_node *node, mn_error *err)
+{
+    for (uint32_t i = 0; i < node->input_count; i++)
+        if (net->value_of[node->inputs[i]]->desc.ndims != 4)
+            return mn_error_set(err,
+                                MN_ERR_UNSUPPORTED,
+                                "%s: a %s node behind a fully connected one cannot be trained",
+                                node->name,
+                                mn_prim_name(node->prim));
+    return MN_OK;
+}
+
 static mn_status build_node(mn__network *net, uint32_t n, mn_error *err)
 {
     const mn_node *node = mn_graph_node(net->graph, n);
     if (node->prim == MN_PRIM_INPUT)
         return build_input(net, n, err);
-    if (node->prim == MN_PRIM_IDENTITY ||
-        (node->prim == MN_PRIM_RELU && net->fused_relu[node->inputs[0]] == n)) {
-        net->value_of[n] = net->value_of[node->inputs[0]];
-        return MN_OK;
-    }
-    layer_build build = builder_of(node->prim);
+    layer_build build = shares_value(net, n) ? share_value : builder_of(node->prim);
     if (build == NULL)
         return mn_error_set(err,
                             MN_ERR_UNSUPPORTED,
                             "%s: a %s node cannot be trained",
                             node->name,
                             mn_prim_name(node->prim));
-    mn_status status = build(net, n, err);
+    mn_status status = check_inputs(net, node, err);
+    if (status == MN_OK)
+        status = build(net, n, err);
     if (status == MN_OK && node->act != MN_ACT_NONE)
         status = mn__activation_build(net, n, net->value_of[n], node->act, &net->value_of[n], err);
     return status;

@@ -56,5 +56,8 @@ mn_status mn_train_opts_check(const mn_train_opts *opts, mn_error *err)
         status = check_number("weight decay", opts->weight_decay, 0.0f, 1.0f, err);
     if (status == MN_OK)
         status = check_number("label smoothing", opts->label_smoothing, 0.0f, 0.99f, err);
+    if (status == MN_OK && opts->schedule != MN_SCHEDULE_COSINE &&
+        opts->schedule != MN_SCHEDULE_ONE_CYCLE)
+        status = mn_error_set(err, MN_ERR_ARG, "schedule: no number %d", (int)opts->schedule);
     return status;
 }

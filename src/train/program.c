@@ -173,6 +173,7 @@ mn_status mn__program_function(mn__program *program,
 
 mn_status mn__network_run(mn__network *net, const mn__program *program, mn_error *err)
 {
+    mn__backend_use_threads(net->threads);
     for (uint32_t i = 0; i < program->count; i++) {
         const mn__exec *exec = &program->items[i];
         if (exec->primitive == NULL) {

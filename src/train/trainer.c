@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "train/loss.h"
 #include "train/schedule.h"
+#include "train/tensors_check.h"
 
 static mn_status check_setup(const mn_trainer_setup *setup, mn_error *err)
 {
@@ -41,7 +42,7 @@ static mn_status check_setup(const mn_trainer_setup *setup, mn_error *err)
                             "the network has %u classes, the data set %u",
                             last->shape.c,
                             dataset->class_count);
-    if (setup->index_count == 0)
+    if (setup->indices == NULL || setup->index_count == 0)
         return mn_error_set(err, MN_ERR_ARG, "no images to train on");
     return MN_OK;
 }
@@ -53,6 +54,8 @@ static mn_status start_weights(mn_trainer *trainer, mn_error *err)
     mn_status status = MN_OK;
     if (setup->initial == NULL)
         status = mn_tensors_initialise(setup->graph, setup->opts.seed, &random, err);
+    else
+        status = mn__tensors_check(setup->graph, setup->initial, err);
     if (status == MN_OK)
         status = mn__parameters_import(
             trainer->net, MN__PART_VALUE, random == NULL ? setup->initial : random, err);
@@ -159,31 +162,53 @@ mn_status mn__trainer_step(
     return mn__network_run(net, &net->refresh, err);
 }
 
+/* A relu turns what is not a number into zero, so weights can be lost while the loss looks well. */
+static mn_status check_weights(const mn__network *net, mn_error *err)
+{
+    for (uint32_t t = 0; t < mn_graph_tensor_count(net->graph); t++) {
+        const mn__parameter *p = &net->parameters[t];
+        bool finite = true;
+        for (size_t i = 0; i < p->count; i++)
+            finite = finite && isfinite(p->value[i]);
+        if (!finite)
+            return mn_error_set(err,
+                                MN_ERR_LIMIT,
+                                "%s holds a number that is not finite",
+                                mn_graph_tensor(net->graph, t)->name);
+    }
+    return MN_OK;
+}
+
 mn_status mn_trainer_epoch(mn_trainer *trainer, mn_epoch_result *ret_result, mn_error *err)
 {
     const mn_train_opts *opts = &trainer->setup.opts;
-    if (trainer->batches == NULL || trainer->epochs_done >= opts->epochs)
+    if (trainer->batches == NULL)
+        return mn_error_set(err, MN_ERR_ARG, "a trainer without a data set cannot train");
+    if (trainer->epochs_done >= opts->epochs)
         return mn_error_set(err,
                             MN_ERR_ARG,
                             "epoch %u of a training of %u",
                             trainer->epochs_done + 1,
-                            trainer->batches == NULL ? 0 : opts->epochs);
+                            opts->epochs);
     uint64_t per_epoch = mn_batches_per_epoch(trainer->batches);
     uint64_t step = per_epoch * trainer->epochs_done;
     uint64_t steps = per_epoch * opts->epochs;
     double wait_before = mn_batches_wait_ms(trainer->batches);
     int64_t start = mn_clock_ms();
     double sum = 0.0;
+    mn_status status = MN_OK;
     mn_batch batch;
     mn_batches_begin(trainer->batches, trainer->epochs_done);
-    while (mn_batches_next(trainer->batches, &batch)) {
+    while (status == MN_OK && mn_batches_next(trainer->batches, &batch)) {
         double loss = 0.0;
         float rate = mn__schedule_rate(opts->schedule, opts->learning_rate, step++, steps);
-        mn_status status = mn__trainer_step(trainer, &batch, rate, &loss, err);
-        if (status != MN_OK)
-            return mn_error_prefix(err, status, "epoch %u", trainer->epochs_done + 1);
+        status = mn__trainer_step(trainer, &batch, rate, &loss, err);
         sum += loss;
     }
+    if (status == MN_OK)
+        status = check_weights(trainer->net, err);
+    if (status != MN_OK)
+        return mn_error_prefix(err, status, "epoch %u", trainer->epochs_done + 1);
     trainer->epochs_done++;
     *ret_result = (mn_epoch_result){
         .epoch = trainer->epochs_done,

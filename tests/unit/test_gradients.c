@@ -136,7 +136,7 @@ static void randomise(const mn_graph *graph, mn_tensors *tensors, mn_random *ran
     }
 }
 
-static void check_with_threads(mn_graph *graph, const char *what, uint32_t threads)
+static void check_graph(mn_graph *graph, const char *what)
 {
     mn_error err;
     mn_arena *arena = NULL;
@@ -146,7 +146,7 @@ static void check_with_threads(mn_graph *graph, const char *what, uint32_t threa
     const mn_shape in = mn_graph_node(graph, 0)->shape;
     size_t pixels = batch * mn_shape_elements(in);
     assert_ok(mn_arena_create(&arena, &err), &err);
-    assert_ok(mn__network_create(graph, batch, threads, arena, &p.net, &err), &err);
+    assert_ok(mn__network_create(graph, batch, 1, arena, &p.net, &err), &err);
     assert_ok(mn_tensors_initialise(graph, 5, &p.tensors, &err), &err);
     randomise(graph, p.tensors, &random);
     p.images = aligned_alloc(64, (pixels * sizeof(float) + 63) / 64 * 64);
@@ -186,11 +186,6 @@ static void check_with_threads(mn_graph *graph, const char *what, uint32_t threa
     mn__network_free(p.net);
     mn_arena_free(arena);
     mn_graph_free(graph);
-}
-
-static void check_graph(mn_graph *graph, const char *what)
-{
-    check_with_threads(graph, what, 1);
 }
 
 static void test_dense_convolutions(void **state)
@@ -341,9 +336,11 @@ static void test_joins(void **state)
     check_graph(finish(&f), "add of values with different lanes");
 }
 
-static void test_whole_networks(void **state)
+/* Three blocks that have every op, both combines, a stem and odd widths. */
+static mn_graph *whole_network(mn_head head)
 {
-    (void)state;
+    mn_error err;
+    mn_graph *graph = NULL;
     mn_genotype g = {.input = {9, 8, 3}, .classes = classes, .block_count = 3};
     g.stem = (mn_stem){.width = 6, .stride = 1};
     for (uint32_t b = 0; b < 3; b++) {
@@ -358,13 +355,66 @@ static void test_whole_networks(void **state)
                                         .combine = c == 0 ? MN_COMBINE_ADD : MN_COMBINE_CONCAT,
                                         .out = true};
     }
-    for (int head = 0; head < 2; head++) {
-        mn_error err;
-        mn_graph *graph = NULL;
-        g.head = head == 0 ? MN_HEAD_GAP : MN_HEAD_MAXPOOL2;
-        assert_ok(mn_genotype_lower(&g, &graph, &err), &err);
-        check_with_threads(graph, "whole network", head == 0 ? 1 : 2);
+    g.head = head;
+    assert_ok(mn_genotype_lower(&g, &graph, &err), &err);
+    return graph;
+}
+
+static void test_whole_networks(void **state)
+{
+    (void)state;
+    check_graph(whole_network(MN_HEAD_GAP), "whole network, average pool");
+    check_graph(whole_network(MN_HEAD_MAXPOOL2), "whole network, max pool");
+}
+
+/* Gradients of one step of `graph` with so many threads. */
+static void
+gradients_with(const mn_graph *graph, uint32_t threads, const float *images, mn_tensors **ret)
+{
+    static const uint16_t labels[batch] = {0, 1, 2};
+    mn_error err;
+    mn_arena *arena = NULL;
+    mn__network *net = NULL;
+    mn_tensors *values = NULL;
+    assert_ok(mn_arena_create(&arena, &err), &err);
+    assert_ok(mn__network_create(graph, batch, threads, arena, &net, &err), &err);
+    assert_ok(mn_tensors_initialise(graph, 5, &values, &err), &err);
+    assert_ok(mn__parameters_import(net, MN__PART_VALUE, values, &err), &err);
+    assert_ok(mn__network_set_input(net, images, &err), &err);
+    assert_ok(mn__network_run(net, &net->forward, &err), &err);
+    (void)mn__loss(net->output->data, labels, batch, batch, classes, 0.1f, net->output_gradient);
+    assert_ok(mn__network_run(net, &net->backward, &err), &err);
+    assert_ok(mn_tensors_create_for_graph(graph, ret, &err), &err);
+    assert_ok(mn__parameters_export(net, MN__PART_GRADIENT, *ret, &err), &err);
+    mn_tensors_free(values);
+    mn__network_free(net);
+    mn_arena_free(arena);
+}
+
+static void test_threads_agree(void **state)
+{
+    (void)state;
+    mn_graph *graph = whole_network(MN_HEAD_GAP);
+    mn_tensors *one = NULL;
+    mn_tensors *two = NULL;
+    size_t pixels = batch * mn_shape_elements(mn_graph_node(graph, 0)->shape);
+    float *images = aligned_alloc(64, (pixels * sizeof(float) + 63) / 64 * 64);
+    mn_random random = mn_random_make(4, 4);
+    assert_non_null(images);
+    for (size_t i = 0; i < pixels; i++)
+        images[i] = mn_random_normal(&random);
+    gradients_with(graph, 1, images, &one);
+    gradients_with(graph, 2, images, &two);
+    for (uint32_t t = 0; t < one->count; t++) {
+        const float *a = one->items[t].data;
+        const float *b = two->items[t].data;
+        for (size_t i = 0; i < mn_graph_tensor_elements(graph, t); i++)
+            assert_true(fabsf(a[i] - b[i]) <= 1e-4f + 1e-3f * fabsf(a[i]));
     }
+    mn_tensors_free(two);
+    mn_tensors_free(one);
+    free(images);
+    mn_graph_free(graph);
 }
 
 /* Straight-through: inside the range the gradient passes unchanged, outside it is zero. Checked
@@ -436,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_joins),
         cmocka_unit_test(test_whole_networks),
+        cmocka_unit_test(test_threads_agree),
         cmocka_unit_test(test_fake_quant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
