@@ -193,7 +193,7 @@ static uint32_t check_tensor(const family *f, uint32_t t, uint32_t other_node, c
 static uint32_t check_family(const family *f)
 {
     uint32_t taken = 0;
-    uint32_t map[4096];
+    uint32_t map[4096] = {0};
     for (uint32_t t = 0; t < mn_graph_tensor_count(f->child); t++) {
         uint32_t n = mn_graph_tensor(f->child, t)->node;
         uint32_t other = reference_node(f, n);
