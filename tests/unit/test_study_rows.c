@@ -277,17 +277,17 @@ static void test_top_runs(void **state)
 {
     static const struct {
         uint32_t genotype;
-        uint64_t seed;
         uint32_t rung;
+        uint64_t seed;
         double accuracy; /* below 0: failed */
     } runs[] = {{5, 0, 0, 70.0},
                 {4, 0, 0, 90.0},
-                {3, UINT64_MAX, 0, 80.0},
-                {3, 1, 0, 80.0},
+                {3, 0, UINT64_MAX, 80.0},
+                {3, 0, 1, 80.0},
                 {2, 0, 0, -1.0},
-                {1, 0, 1, 99.0},
+                {1, 1, 0, 99.0},
                 {1, 0, 0, 80.0},
-                {3, INT64_MAX, 0, 80.0}};
+                {3, 0, INT64_MAX, 80.0}};
     static const uint32_t expected[] = {1, 6, 3, 7, 2, 0}; /* indices of runs */
     const fixture *f = *state;
     mn_error err;
