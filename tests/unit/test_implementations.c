@@ -23,10 +23,8 @@ static const mn_node *find(const mn_graph *graph, const char *layer)
     return NULL;
 }
 
-/* The one kind of convolution that may be slow: oneDNN 2.6 has no kernels for windows that are
- * larger than the image. Such an image has at most six rows or columns, so that the reference costs
- * little.
- */
+/* The one kind of convolution that may be slow: oneDNN 2.6 has no kernels for windows larger than
+ * the image. Such an image has six rows or columns at most, so the reference costs little. */
 static bool is_accepted(const mn_graph *graph, const mn_node *conv)
 {
     const mn_window *w = &conv->window;
@@ -142,6 +140,18 @@ static void test_small_images(void **state)
     assert_int_equal(slow, 0);
 }
 
+#if defined(__x86_64__)
+static bool has_kernels(void)
+{
+    return __builtin_cpu_supports("avx2") != 0;
+}
+#else
+static bool has_kernels(void)
+{
+    return false;
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,5 +159,6 @@ int main(void)
         cmocka_unit_test(test_colour_images),
         cmocka_unit_test(test_small_images),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    /* oneDNN 2.6 has no kernels of its own for older processors; 77 tells Meson "skipped". */
+    return has_kernels() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }
