@@ -98,6 +98,35 @@ static inline mn_graph *tiny_lower(const mn_genotype *genotype)
     return graph;
 }
 
+/* The end of a chain: the logits. */
+#define TINY_LAST                                                                                  \
+    {                                                                                              \
+        .prim = MN_PRIM_FULLY_CONNECTED, .name = "fc", .channels = tiny_classes, .bias = true      \
+    }
+
+/* A graph of one chain behind the image, whose last node is the only output. */
+static inline mn_graph *tiny_chain(const mn_node_spec *specs, uint32_t count)
+{
+    mn_error err;
+    mn_graph *graph = NULL;
+    mn_graph_builder *b = NULL;
+    assert_ok(mn_graph_builder_create(&b, &err), &err);
+    mn_node_spec input = {
+        .prim = MN_PRIM_INPUT, .name = "in", .shape = {tiny_h, tiny_w, tiny_c}, .layer = MN_NONE};
+    uint32_t last = mn_graph_add(b, &input);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t both[2] = {last, last};
+        mn_node_spec spec = specs[i];
+        spec.inputs = spec.prim == MN_PRIM_INPUT ? NULL : both;
+        spec.input_count = spec.prim == MN_PRIM_INPUT ? 0 : spec.prim == MN_PRIM_ADD ? 2 : 1;
+        spec.layer = MN_NONE;
+        last = mn_graph_add(b, &spec);
+    }
+    assert_ok(mn_graph_builder_finish(b, &last, 1, &graph, &err), &err);
+    mn_graph_builder_free(b);
+    return graph;
+}
+
 /* A setup to train on all of the data. */
 static inline mn_trainer_setup tiny_setup(const mn_graph *graph, const tiny_data *d)
 {
