@@ -108,7 +108,7 @@ static void test_running_statistics(void **state)
     for (uint32_t c = 0; c < tiny_c; c++) {
         double sum = 0.0;
         double squares = 0.0;
-        double count = 16 * tiny_pixels / tiny_c;
+        double count = 16.0 * tiny_pixels / tiny_c;
         for (uint32_t i = c; i < 16 * tiny_pixels; i += tiny_c) {
             double x = ((double)data.pixels[i] - 107.0) / 55.0;
             sum += x;
