@@ -159,7 +159,7 @@ static bool resume(course *c)
     uint32_t epochs = mn_trainer_epochs_done(c->trainer);
     if (epochs < 1 || epochs >= c->job->train.epochs) /* the last epoch yields the result */
         return false;
-    return false;
+    return mn__history_load(&c->history, path, epochs);
 }
 
 /* A trainer at the job's last checkpoint, or at its start. */
