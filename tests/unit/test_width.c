@@ -126,30 +126,29 @@ static void test_totals(void **state)
     }
 }
 
-/* At the bound where the 49th of 98 networks just fits and one byte below it. */
+/* The total of the network of round 0 at the second width with which half of them fit. */
+static uint64_t half_total(mn_preset preset)
+{
+    const mn__needs *n = needs[preset][1];
+    uint64_t half = UINT64_MAX;
+    for (uint32_t i = 0; i < round0_count; i++) {
+        uint32_t fitting = 0;
+        for (uint32_t k = 0; k < round0_count; k++)
+            fitting += n[k].total_bytes <= n[i].total_bytes;
+        if (2 * fitting >= round0_count && n[i].total_bytes < half)
+            half = n[i].total_bytes;
+    }
+    return half;
+}
+
 static void test_half_is_enough(void **state)
 {
     (void)state;
-    mn_error err;
-    uint64_t median = 0;
-    for (uint32_t i = 0; i < round0_count; i++) {
-        uint32_t below = 0;
-        uint32_t same = 0;
-        uint64_t total = needs[0][1][i].total_bytes;
-        for (uint32_t k = 0; k < round0_count; k++) {
-            below += needs[0][1][k].total_bytes < total;
-            same += needs[0][1][k].total_bytes == total;
-        }
-        if (below < 49 && below + same >= 49)
-            median = total;
-    }
-    assert_true(median > 0);
-    for (int less = 0; less < 2; less++) {
-        mn_genotype frame;
-        mn_search_opts opts = mn_search_opts_default();
-        opts.bound.total_bytes = median - (uint64_t)less;
-        assert_ok(mn__choose_frame(&opts, &dataset, &frame, &err), &err);
-        assert_int_equal(frame.blocks[0].width, less == 0 ? widths[1] : widths[0]);
+    for (int preset = 0; preset < 2; preset++) {
+        mn_preset p = (mn_preset)preset;
+        uint64_t total = half_total(p);
+        assert_int_equal(check(p, (mn_bound){.total_bytes = total}), widths[1]);
+        assert_int_equal(check(p, (mn_bound){.total_bytes = total - 1}), widths[0]);
     }
 }
 
