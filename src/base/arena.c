@@ -23,7 +23,6 @@ typedef struct chunk {
 
 struct mn_arena {
     chunk *first;
-    chunk *current;
     size_t used;
 };
 
@@ -53,7 +52,6 @@ void mn_arena_reset(mn_arena *arena)
 {
     for (chunk *c = arena->first; c != NULL; c = c->next)
         c->used = 0;
-    arena->current = arena->first;
     arena->used = 0;
 }
 
@@ -87,7 +85,7 @@ mn_status mn_arena_alloc(mn_arena *arena, size_t bytes, void **ret_block, mn_err
     size_t rounded;
     if (!mn_size_round_up(bytes == 0 ? 1 : bytes, MN_ARENA_ALIGN, &rounded))
         return mn_error_set(err, MN_ERR_NOMEM, "no memory for %zu bytes", bytes);
-    chunk *c = arena->current;
+    chunk *c = arena->first;
     while (c != NULL && c->capacity - c->used < rounded)
         c = c->next;
     if (c == NULL) {
@@ -99,7 +97,6 @@ mn_status mn_arena_alloc(mn_arena *arena, size_t bytes, void **ret_block, mn_err
             end = &(*end)->next;
         *end = c;
     }
-    arena->current = arena->current == NULL ? c : arena->current;
     *ret_block = c->bytes + c->used;
     memset(*ret_block, 0, rounded);
     c->used += rounded;

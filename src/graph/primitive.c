@@ -129,7 +129,8 @@ static mn_status shape_fully_connected(const mn_node_spec *spec,
     return MN_OK;
 }
 
-/* Output side of one axis of a window; 0 when the window does not fit. 64-bit, so no overflow. */
+/* Output side of one axis of a window; 0 when the window does not fit; UINT32_MAX, which no graph
+ * may have, when the side is larger than that. */
 static uint32_t window_side(uint32_t in,
                             uint32_t kernel,
                             uint32_t stride,
@@ -141,7 +142,8 @@ static uint32_t window_side(uint32_t in,
     uint64_t reach = (uint64_t)dilation * (kernel - 1) + 1;
     if (reach > padded)
         return 0;
-    return (uint32_t)((padded - reach) / stride + 1);
+    uint64_t side = (padded - reach) / stride + 1;
+    return side < UINT32_MAX ? (uint32_t)side : UINT32_MAX;
 }
 
 static mn_status shape_window(
