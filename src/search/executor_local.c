@@ -171,6 +171,14 @@ static mn_status finish(batch *b, uint32_t job, const mn__result *result, mn_err
     return b->calls->finished(b->calls->context, job, result, err);
 }
 
+/* Signals by which somebody else ends a process: the kernel when memory is short, a user. They say
+ * nothing about the network, unlike those of a crash. */
+static bool is_from_outside(int signal_number)
+{
+    return signal_number == SIGKILL || signal_number == SIGTERM || signal_number == SIGINT ||
+           signal_number == SIGHUP;
+}
+
 /* The worker ended with its job: once more, or failed. A worker that leaves by itself does so
  * outside of a job (it cannot read the data set, say), which says nothing about the network. */
 static mn_status lost(batch *b, child *c, mn_error *err)
@@ -188,6 +196,12 @@ static mn_status lost(batch *b, child *c, mn_error *err)
                             MN_ERR_WORKER,
                             "a worker was started twice and ended with status %d without a result",
                             WEXITSTATUS(ending));
+    if (is_from_outside(WTERMSIG(ending)))
+        return mn_error_set(err,
+                            MN_ERR_WORKER,
+                            "a worker was killed twice at the same training, by signal %d: is "
+                            "memory short? Fewer --jobs need less; the search can be started again",
+                            WTERMSIG(ending));
     snprintf(reason, sizeof reason, "the worker died twice, of signal %d", WTERMSIG(ending));
     mn__result result = {.failed = true, .reason = reason, .curve_json = curve};
     return finish(b, job, &result, err);

@@ -267,7 +267,7 @@ class SearchTest(unittest.TestCase):
                 killed += 1
                 done = len(self.runs())
                 while process.poll() is None and len(self.runs()) < done + 3:
-                    time.sleep(0.01)  # two deaths of one job would make it a failed one
+                    time.sleep(0.01)  # two deaths of one job would end the search
             time.sleep(0.01)
         _, err = process.communicate(timeout=60)
         self.assertEqual((process.returncode, err), (0, ""))

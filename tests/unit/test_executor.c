@@ -23,12 +23,13 @@ static const char script[] =
     "    once) mkdir \"$0.$number\" 2>/dev/null && kill -KILL $$ ;;\n"
     "    exit-once) mkdir \"$0.$number\" 2>/dev/null && exit 4 ;;\n"
     "    crash) kill -SEGV $$ ;;\n"
+    "    kill) kill -KILL $$ ;;\n"
     "    exit) exit 3 ;;\n"
     "    garbage) echo nonsense; continue ;;\n"
     "    empty) echo; continue ;;\n"
     "    two) printf '%s%s}\\n%s%s}\\n' \"$good\" \"$number\" \"$good\" 77; continue ;;\n"
     "    endless) head -c 6000000 /dev/zero | tr '\\0' x; continue ;;\n"
-    "    half) printf '%s' \"$good\"; kill -KILL $$ ;;\n"
+    "    half) printf '%s' \"$good\"; kill -ABRT $$ ;;\n"
     "    fatal) echo '{\"failed\":false,\"fatal\":true,\"reason\":\"no room\",\"accuracy\":0,"
     "\"loss\":0,\"curve\":\"[]\",\"train_ms\":0}'; continue ;;\n"
     "    failed) echo '{\"failed\":true,\"fatal\":false,\"reason\":\"not finite\",\"accuracy\":0,"
@@ -257,6 +258,18 @@ static void test_leaving_twice_is_an_error(void **state)
     end(&b);
 }
 
+/* Nor is being killed from outside, as when memory is short. */
+static void test_killed_twice_is_an_error(void **state)
+{
+    static const char *const jobs[] = {"ok 1", "kill 2"};
+    mn_error err;
+    bench b = begin(*state, 1);
+    assert_error(run(&b, jobs, 2, &err), MN_ERR_WORKER, &err, "by signal 9: is memory short?");
+    assert_int_equal(b.finished[0], 1);
+    assert_int_equal(b.finished[1], 0);
+    end(&b);
+}
+
 /* Workers that die between jobs cost nothing, however often, and raise no signal. */
 static void test_idle_deaths_are_free(void **state)
 {
@@ -351,6 +364,7 @@ int main(void)
         TEST(test_one_death_is_forgiven),
         TEST(test_two_deaths_fail_the_job),
         TEST(test_leaving_twice_is_an_error),
+        TEST(test_killed_twice_is_an_error),
         TEST(test_idle_deaths_are_free),
         TEST(test_no_such_program),
         TEST(test_nonsense_is_an_error),
