@@ -157,15 +157,16 @@ static void test_files_come_back(void **state)
 
 static void test_files_refused(void **state)
 {
-    char *missing = mn_path_join(*state, "no/such");
+    const char *folder = *state;
+    char *missing = mn_path_join(folder, "no/such");
     char *bytes = NULL;
     size_t count = 0;
     mn_error err;
     assert_error(mn_file_read(missing, 10, &bytes, &count, &err), MN_ERR_IO, &err, missing);
-    assert_error(mn_file_read(*state, 10, &bytes, &count, &err), MN_ERR_IO, &err, "not a regular");
+    assert_error(mn_file_read(folder, 10, &bytes, &count, &err), MN_ERR_IO, &err, "not a regular");
     assert_error(mn_file_read("/dev/zero", 10, &bytes, &count, &err), MN_ERR_IO, &err, "/dev/zero");
     assert_error(mn_file_write(missing, "x", 1, &err), MN_ERR_IO, &err, missing);
-    assert_error(mn_file_write(*state, "x", 1, &err), MN_ERR_IO, &err, *state);
+    assert_error(mn_file_write(folder, "x", 1, &err), MN_ERR_IO, &err, folder);
     assert_null(bytes);
     assert_int_equal(count_files(*state), 0);
     free(missing);
