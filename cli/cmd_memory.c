@@ -10,6 +10,7 @@
 
 #include "base/size.h"
 #include "cli/cli.h"
+#include "cli/memory_svg.h"
 #include "cli/options.h"
 #include "cli/pipeline.h"
 #include "cli/text.h"
@@ -20,7 +21,9 @@ typedef struct request {
     char **paths;
     uint32_t count;
     int precision;
+    const char *svg; /* path or NULL */
     bool timeline;
+    bool compare;
     bool json;
 } request;
 
@@ -158,32 +161,68 @@ static void print_timeline(const mn__pipeline *network)
     }
 }
 
+/* A row a network, so that the columns can be read down. */
+static void print_comparison(const mn__pipeline *networks, uint32_t count)
+{
+    printf("%14s %14s %14s %14s %6s %14s  %s\n",
+           "weights",
+           "arena",
+           "total",
+           "lower bound",
+           "proven",
+           "multiply-adds",
+           "network");
+    for (uint32_t i = 0; i < count; i++) {
+        const mn_plan *plan = networks[i].plan;
+        printf("%14s %14s %14s %14s %6s %14s  %s\n",
+               mn__count_text(plan->weights_bytes).text,
+               mn__count_text(plan->arena_bytes).text,
+               mn__count_text(plan->total_bytes).text,
+               mn__count_text(plan->lower_bound_bytes).text,
+               plan->order_proven && plan->offsets_proven ? "yes" : "no",
+               mn__count_text(plan->macs).text,
+               networks[i].path);
+    }
+}
+
+/* Everything that is printed about planned networks. */
+static int print_all(const request *r, const mn__pipeline *networks)
+{
+    if (r->json)
+        return print_all_json(networks, r->count);
+    if (r->compare)
+        print_comparison(networks, r->count);
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (!r->compare) {
+            fputs(i == 0 ? "" : "\n", stdout);
+            print_summary(&networks[i]);
+        }
+        if (r->compare && r->timeline)
+            printf("\n%s", networks[i].path);
+        if (r->timeline)
+            print_timeline(&networks[i]);
+    }
+    return MN__EXIT_OK;
+}
+
 static int show(const request *r)
 {
     uint32_t count = r->count;
     mn_error err;
     mn_status status = MN_OK;
-    int code = MN__EXIT_OK;
     mn__pipeline *networks = mn_calloc(count, sizeof *networks);
     if (networks == NULL)
         status = mn_error_set(&err, MN_ERR_NOMEM, "out of memory for %u networks", count);
+    else if (r->svg != NULL && count > 1)
+        status = mn_error_set(&err, MN_ERR_ARG, "--svg: %u networks, expected one", count);
     for (uint32_t i = 0; status == MN_OK && i < count; i++) {
         status = mn__pipeline_load(r->paths[i], &networks[i], &err);
         if (status == MN_OK)
             status = mn__pipeline_plan(&networks[i], (mn_precision)r->precision, &err);
     }
-    if (status != MN_OK) {
-        code = mn__fail(&err);
-    } else if (r->json) {
-        code = print_all_json(networks, count);
-    } else {
-        for (uint32_t i = 0; i < count; i++) {
-            fputs(i == 0 ? "" : "\n", stdout);
-            print_summary(&networks[i]);
-            if (r->timeline)
-                print_timeline(&networks[i]);
-        }
-    }
+    if (status == MN_OK && r->svg != NULL)
+        status = mn__memory_svg(&networks[0], r->svg, &err);
+    int code = status == MN_OK ? print_all(r, networks) : mn__fail(&err);
     for (uint32_t i = 0; networks != NULL && i < count; i++)
         mn__pipeline_done(&networks[i]);
     free(networks);
@@ -204,6 +243,15 @@ static const mn__option options[] = {
      .kind = MN__FLAG,
      .into = INTO(timeline),
      .help = "a row for each step: its op, and the bytes alive during it"},
+    {.name = "svg",
+     .argument = "FILE",
+     .kind = MN__TEXT,
+     .into = INTO(svg),
+     .help = "draw the arena over the steps, one network only"},
+    {.name = "compare",
+     .kind = MN__FLAG,
+     .into = INTO(compare),
+     .help = "one row for each network instead of one text"},
     {.name = "json",
      .kind = MN__FLAG,
      .into = INTO(json),
@@ -223,7 +271,8 @@ static const mn__usage usage = {
     .operand = "FILE",
     .operand_max = 10000,
     .examples = "  memnet memory architecture.json\n"
-                "  memnet memory study/best/model.safetensors --timeline\n"
+                "  memnet memory study/best/model.safetensors --timeline --svg arena.svg\n"
+                "  memnet memory --compare a.json b.json\n"
                 "  memnet memory a.json b.json --json\n",
 };
 

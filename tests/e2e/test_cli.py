@@ -16,6 +16,7 @@ import sys
 import tempfile
 import termios
 import unittest
+import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tiny_data  # noqa: E402
@@ -421,6 +422,45 @@ class Train(Case):
         rows = re.findall(r"(?m)^ *(\d+) \S+ +\S+ +([\d,]+)  (#*)$", text)
         self.assertEqual([int(row[1].replace(",", "")) for row in rows], live)
         self.assertEqual(max(rows, key=lambda row: len(row[2]))[1], format(max(live), ","))
+
+    def test_memory_svg(self):
+        """In each row of the picture the rectangles cover what is alive, and nothing twice."""
+        self.ok("memory", self.model, "--svg", "arena.svg")
+        plan = json.loads(self.ok("memory", self.model, "--json"))
+        root = xml.etree.ElementTree.parse(self.folder / "arena.svg").getroot()
+        places = [{key: float(r.get(key)) for key in ("x", "y", "width", "height")}
+                  for r in root.iter("{http://www.w3.org/2000/svg}rect")
+                  if r.find("{http://www.w3.org/2000/svg}title") is not None]
+        frame = next(r for r in root.iter("{http://www.w3.org/2000/svg}rect")
+                     if r.get("fill") == "none")
+        left, top = float(frame.get("x")), float(frame.get("y"))
+        width, height = float(frame.get("width")), float(frame.get("height"))
+        row = height / len(plan["steps"])
+        for step in plan["steps"]:
+            y = top + (step["step"] + 0.5) * row
+            spans = sorted((r["x"], r["x"] + r["width"]) for r in places
+                           if r["y"] < y < r["y"] + r["height"])
+            covered = sum(end - start for start, end in spans) / width * plan["arena_bytes"]
+            self.assertAlmostEqual(covered, step["live_bytes"], delta=0.001 * plan["arena_bytes"])
+            for (_, end), (start, _) in zip(spans, spans[1:]):
+                self.assertLessEqual(end, start + 0.02)
+            self.assertGreaterEqual(spans[0][0], left)
+            self.assertLessEqual(spans[-1][1], left + width + 0.02)
+        self.refused("memory", self.model, self.architecture, "--svg", "two.svg",
+                     says="--svg: 2 networks, expected one")
+        self.refused("memory", self.model, "--svg", "no/such.svg", says="no/such")
+
+    def test_memory_compare(self):
+        both = json.loads(self.ok("memory", self.architecture, self.model, "--json"))
+        text = self.ok("memory", "--compare", self.architecture, self.model)
+        rows = [line.split() for line in text.splitlines()[1:]]
+        self.assertEqual([row[-1] for row in rows], [self.architecture, self.model])
+        for row, plan in zip(rows, both):
+            self.assertEqual([int(n.replace(",", "")) for n in row[:4]],
+                             [plan[key] for key in ("weights_bytes", "arena_bytes", "total_bytes",
+                                                    "lower_bound_bytes")])
+            proven = plan["order_proven"] and plan["offsets_proven"]
+            self.assertEqual(row[4], "yes" if proven else "no")
 
     def test_export(self):
         self.ok("export", self.model, "--format", "c", "--out", "deep/net")
