@@ -119,9 +119,8 @@ static void print_summary(const mn__pipeline *network)
     printf("  weights         %s\n", mn__bytes_text(plan->weights_bytes).text);
     printf("  arena           %s\n", mn__bytes_text(plan->arena_bytes).text);
     printf("  total           %s\n", mn__bytes_text(plan->total_bytes).text);
-    printf("  lower bound     %s for the arena: %s\n",
-           mn__bytes_text(plan->lower_bound_bytes).text,
-           proof_text(plan));
+    printf("  lower bound     %s for the arena:\n", mn__bytes_text(plan->lower_bound_bytes).text);
+    printf("                  %s\n", proof_text(plan));
     printf("  multiply-adds   %s\n", mn__count_text(plan->macs).text);
     printf("  parameters      %s\n", mn__count_text(mn_graph_parameters(network->graph)).text);
     printf("  paper's metric  %s intermediate,\n",

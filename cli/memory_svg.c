@@ -94,11 +94,11 @@ static void put_step(picture *p, uint32_t step, size_t peak)
 {
     const mn_step *s = &p->plan->steps[step];
     const mn_node *node = mn_graph_node(p->network->deployed, s->node);
-    const char *emphasis = s->live_bytes == peak ? " p" : "";
+    const char *emphasis = s->live_bytes == peak ? "p" : "";
     double y = TOP + (double)step * ROW + ROW - 5;
     mn_buffer_printf(&p->svg,
                      "<text class=\"g\" x=\"%d\" y=\"%.0f\">%" PRIu32 "</text>"
-                     "<text class=\"t%s\" x=\"%d\" y=\"%.0f\">",
+                     "<text class=\"%s\" x=\"%d\" y=\"%.0f\">",
                      MARGIN,
                      y,
                      step,
@@ -107,7 +107,7 @@ static void put_step(picture *p, uint32_t step, size_t peak)
                      y);
     put_text(p, node->name, NAME_MOST);
     mn_buffer_printf(&p->svg,
-                     "<title>%s</title></text><text class=\"n%s\" x=\"%d\" y=\"%.0f\">%s</text>\n",
+                     "<title>%s</title></text><text class=\"n %s\" x=\"%d\" y=\"%.0f\">%s</text>\n",
                      mn_prim_name(node->prim),
                      emphasis,
                      MAP_LEFT - 10,

@@ -14,6 +14,7 @@
 #include "memnet/train.h"
 #include "train/loss.h"
 #include "train/network.h"
+#include "train_fixture.h"
 
 enum { batch = 3, classes = 4, checks_per_tensor = 10 };
 
@@ -393,24 +394,10 @@ static void test_joins(void **state)
 static void test_whole_networks(void **state)
 {
     (void)state;
-    mn_genotype g = {.input = {9, 8, 3}, .classes = classes, .block_count = 3};
-    g.stem = (mn_stem){.width = 6, .stride = 1};
-    for (uint32_t b = 0; b < 3; b++) {
-        mn_block *block = &g.blocks[b];
-        block->stride = b == 0 ? 1 : 2;
-        block->width = 5 + b;
-        block->cell_count = 2;
-        for (uint32_t c = 0; c < 2; c++)
-            block->cells[c] = (mn_cell){.in = {0, c},
-                                        .op = {(mn_cell_op)((b * 3 + c) % MN_OP_COUNT),
-                                               (mn_cell_op)((b * 3 + c + 4) % MN_OP_COUNT)},
-                                        .combine = c == 0 ? MN_COMBINE_ADD : MN_COMBINE_CONCAT,
-                                        .out = true};
-    }
     for (int head = 0; head < 2; head++) {
         mn_error err;
         mn_graph *graph = NULL;
-        g.head = head == 0 ? MN_HEAD_GAP : MN_HEAD_MAXPOOL2;
+        mn_genotype g = tiny_genotype(head == 0 ? MN_HEAD_GAP : MN_HEAD_MAXPOOL2);
         assert_ok(mn_genotype_lower(&g, &graph, &err), &err);
         check_threads(graph);
         check_graph(graph, "whole network");
