@@ -102,6 +102,9 @@ typedef struct mn_node {
     mn_quant_grid grid;              /**< fake_quant */
     uint32_t layer;                  /**< Which layer of the genotype it came from, or MN_NONE. */
     uint32_t tensors[MN_ROLE_COUNT]; /**< Index of each role's tensor, or MN_NONE. */
+    uint32_t element_bytes;          /**< Of one element of the value; 0 = as the precision asks. */
+    size_t
+        constant_bytes; /**< What the node's constants take, in place of its tensors; 0 = those. */
 } mn_node;
 
 typedef struct mn_graph mn_graph;
@@ -146,9 +149,11 @@ typedef struct mn_node_spec {
     uint32_t groups;   /**< conv; 0 means 1. */
     bool bias;         /**< conv, fully_connected. */
     mn_act act;
-    float epsilon;      /**< batch_norm; 0 means 1e-5. */
-    mn_quant_grid grid; /**< fake_quant */
-    uint32_t layer;     /**< MN_NONE when there is none; zero is a real layer. */
+    float epsilon;          /**< batch_norm; 0 means 1e-5. */
+    mn_quant_grid grid;     /**< fake_quant */
+    uint32_t layer;         /**< MN_NONE when there is none; zero is a real layer. */
+    uint32_t element_bytes; /**< Imported graphs, whose file names a type: 1 to 16; else 0. */
+    size_t constant_bytes;  /**< Imported graphs: constants that are no float32 tensors; else 0. */
 } mn_node_spec;
 
 typedef struct mn_graph_builder mn_graph_builder;

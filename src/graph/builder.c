@@ -14,6 +14,7 @@
 /* No single value or tensor may pass this many elements (4 GiB of float32). */
 static const size_t max_elements = (size_t)1 << 30;
 static const uint32_t max_nodes = 1u << 20;
+static const uint32_t max_element_bytes = 16; /* a pair of doubles */
 
 struct mn_graph_builder {
     mn_graph *graph;
@@ -108,6 +109,12 @@ static mn_status check_inputs(const mn_graph *g, const mn_node_spec *spec, mn_er
                             spec->input_count,
                             row->least_inputs,
                             row->most_inputs);
+    if (spec->element_bytes > max_element_bytes)
+        return mn_error_set(err,
+                            MN_ERR_ARG,
+                            "elements of %u bytes, expected at most %u",
+                            spec->element_bytes,
+                            max_element_bytes);
     for (uint32_t i = 0; i < spec->input_count; i++)
         if (spec->inputs[i] >= g->node_count)
             return mn_error_set(err,
@@ -231,6 +238,8 @@ static mn_status add_node(mn_graph *g, const mn_node_spec *spec, mn_error *err)
         .epsilon = spec->epsilon > 0.0f ? spec->epsilon : 1e-5f,
         .grid = spec->grid,
         .layer = spec->layer,
+        .element_bytes = spec->element_bytes,
+        .constant_bytes = spec->constant_bytes,
     };
     g->node_count++;
     return add_tensors(g, spec, err);

@@ -118,6 +118,8 @@ static mn_status add_node(deploy *d, uint32_t n, mn_error *err)
         .act = f->act != MN_ACT_NONE ? f->act : node->act,
         .epsilon = node->epsilon,
         .layer = node->layer,
+        .element_bytes = node->element_bytes,
+        .constant_bytes = node->constant_bytes,
     };
     d->map[n] = mn_graph_add(d->builder, &spec);
     if (d->map[n] != MN_NONE)

@@ -283,6 +283,35 @@ static void test_fake_quants_go(void **state)
     mn_graph_free(graph);
 }
 
+/* Sizes that an imported file states for values and constants stay with their nodes. */
+static void test_stated_sizes_stay(void **state)
+{
+    (void)state;
+    chain c = {0};
+    mn_graph *graph = NULL;
+    mn_graph *deployed = NULL;
+    mn_error err;
+    uint32_t first = 0;
+    assert_ok(mn_graph_builder_create(&c.builder, &err), &err);
+    add(&c,
+        (mn_node_spec){.prim = MN_PRIM_INPUT, .shape = {side, side, channels}, .element_bytes = 1});
+    uint32_t opaque = add(&c,
+                          (mn_node_spec){.prim = MN_PRIM_OPAQUE,
+                                         .inputs = &first,
+                                         .input_count = 1,
+                                         .shape = {1, 1, channels},
+                                         .element_bytes = 8,
+                                         .constant_bytes = 77});
+    assert_ok(mn_graph_builder_finish(c.builder, &opaque, 1, &graph, &err), &err);
+    mn_graph_builder_free(c.builder);
+    assert_ok(mn_deploy(graph, NULL, &deployed, NULL, &err), &err);
+    assert_int_equal(mn_graph_node(deployed, 0)->element_bytes, 1);
+    assert_int_equal(mn_graph_node(deployed, 1)->element_bytes, 8);
+    assert_int_equal(mn_graph_node(deployed, 1)->constant_bytes, 77);
+    mn_graph_free(deployed);
+    mn_graph_free(graph);
+}
+
 /* A value that is an output of the graph is read from outside: nothing fuses past it. */
 static void test_outputs_are_readers(void **state)
 {
@@ -374,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_computes_the_same),
         cmocka_unit_test(test_sizes_only),
         cmocka_unit_test(test_fake_quants_go),
+        cmocka_unit_test(test_stated_sizes_stay),
         cmocka_unit_test(test_outputs_are_readers),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_out_of_memory),
