@@ -31,6 +31,7 @@ const char *mn__kernel_file(mn__kernel kernel)
     static const char *const files[MN__KERNEL_COUNT] = {
         [MN__KERNEL_CONV] = "mn_f32_conv.c",
         [MN__KERNEL_DEPTHWISE] = "mn_f32_depthwise.c",
+        [MN__KERNEL_DEPTHWISE_IN_PLACE] = "mn_f32_depthwise_in_place.c",
         [MN__KERNEL_POOL] = "mn_f32_pool.c",
         [MN__KERNEL_GLOBAL_POOL] = "mn_f32_global_pool.c",
         [MN__KERNEL_FULLY_CONNECTED] = "mn_f32_fully_connected.c",

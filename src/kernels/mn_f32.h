@@ -51,6 +51,15 @@ void mn_f32_depthwise(const float *in,
                       const float *bias,
                       const mn_f32_window *window);
 
+/* The same, written exactly over its input: the pixel stride is in_stride = out_stride. The results
+ * are those of mn_f32_depthwise to the last bit. `scratch` shares no byte with `data` and has
+ * mn_f32_depthwise_in_place_scratch_bytes() bytes; it may be null where these are 0. */
+void mn_f32_depthwise_in_place(float *data,
+                               const float *weights,
+                               const float *bias,
+                               float *scratch,
+                               const mn_f32_window *window);
+
 /* Pools; average counts only elements inside the image. No byte shared. */
 void mn_f32_max_pool(const float *in, float *out, const mn_f32_window *window);
 void mn_f32_avg_pool(const float *in, float *out, const mn_f32_window *window);
@@ -74,10 +83,16 @@ void mn_f32_add(const float *a, const float *b, float *out, const mn_f32_span *s
  * may be in itself (same stride). */
 void mn_f32_copy(const float *in, float *out, const mn_f32_span *span);
 
-/* Scratch bytes that a kernel needs in the arena beside its input and output. The planner asks
- * these; float kernels keep their sums in registers and need none. */
+/* Scratch bytes that a kernel needs in the arena beside its input and output. They follow from the
+ * shapes alone, not from the pixel strides. The planner asks these; float kernels keep their sums
+ * in registers and need none, unless rows of an input are needed after they were overwritten. */
 int32_t mn_f32_conv_scratch_bytes(const mn_f32_window *window);
 int32_t mn_f32_depthwise_scratch_bytes(const mn_f32_window *window);
+
+/* The same for a depthwise convolution written over its input: pad_top + 1 rows of the image, at
+ * most all of it; 0 without padding above and to the left. -1 where that cannot be: it needs stride
+ * 1, an output of the input's shape, and scratch that an int32_t can count. */
+int32_t mn_f32_depthwise_in_place_scratch_bytes(const mn_f32_window *window);
 
 #ifdef __cplusplus
 }

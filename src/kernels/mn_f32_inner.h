@@ -1,6 +1,6 @@
 /*
  * What the float kernels share: the part of a sliding window that lies inside the image, the fused
- * activation, and the inner product of four outputs at a time.
+ * activation, the inner product of four outputs at a time, and a depthwise output pixel.
  * SPDX-License-Identifier: 0BSD
  *
  * Included by kernels only. A window is clipped to the image once for every output pixel, so that
@@ -116,6 +116,70 @@ mn_f32_finish(const mn_f32_sums *sums, const float *bias, int32_t live, int32_t 
         const float *lane = sums->lane[k];
         float sum = (lane[0] + lane[1]) + (lane[2] + lane[3]);
         out[k] = mn_f32_activate(bias ? sum + bias[k] : sum, act);
+    }
+}
+
+/* Taps of a depthwise window at equal steps, rows x columns of them; x (an image's first channel)
+ * and w (KH,KW,C) stand at the first. */
+typedef struct mn_f32_patch {
+    const float *x, *w;
+    int32_t rows, columns;
+    int32_t row_step, column_step; /* of x */
+} mn_f32_patch;
+
+static inline void mn_f32_tap(const float *x, const float *w, int32_t count, float *sums)
+{
+    int32_t k;
+    for (k = 0; k < count; k++)
+        sums[k] += x[k] * w[k];
+}
+
+/* sums[0..count) += the taps of all patches, channels c to c + count, row by row. */
+static inline void mn_f32_depthwise_sum(const mn_f32_patch *patches,
+                                        int32_t patch_count,
+                                        const mn_f32_window *window,
+                                        int32_t c,
+                                        int32_t count,
+                                        float *sums)
+{
+    int32_t p, r, k;
+    for (p = 0; p < patch_count; p++) {
+        const mn_f32_patch *patch = &patches[p];
+        int32_t rows = patch->rows;
+        int32_t columns = patch->columns;
+        int32_t row_step = patch->row_step;
+        int32_t column_step = patch->column_step;
+        const float *x = patch->x + c;
+        const float *w = patch->w + c;
+        for (r = 0; r < rows; r++) {
+            const float *from = x + r * row_step;
+            const float *filter = w + r * window->kernel_w * window->in_c;
+            for (k = 0; k < columns; k++)
+                mn_f32_tap(from + k * column_step, filter + k * window->in_c, count, sums);
+        }
+    }
+}
+
+/* One output pixel of a depthwise convolution, all channels: the patches, in the order in which
+ * they stand, are its window's taps inside the image. A block of channels is summed over all taps
+ * in registers. Channels are written after they were read, so `out` may be a tap itself. */
+static inline void mn_f32_depthwise_pixel(const mn_f32_patch *patches,
+                                          int32_t patch_count,
+                                          const float *bias,
+                                          const mn_f32_window *window,
+                                          float *out)
+{
+    int32_t channels = window->in_c;
+    int32_t c, k;
+    for (c = 0; c < channels; c += MN_F32_BLOCK) {
+        int32_t count = channels - c < MN_F32_BLOCK ? channels - c : MN_F32_BLOCK;
+        float sums[MN_F32_BLOCK] = {0.0f};
+        if (count == MN_F32_BLOCK) /* a constant count is what lets the compiler vectorise */
+            mn_f32_depthwise_sum(patches, patch_count, window, c, MN_F32_BLOCK, sums);
+        else
+            mn_f32_depthwise_sum(patches, patch_count, window, c, count, sums);
+        for (k = 0; k < count; k++)
+            out[c + k] = mn_f32_activate(bias ? sums[k] + bias[c + k] : sums[k], window->act);
     }
 }
 
