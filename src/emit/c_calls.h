@@ -24,17 +24,6 @@ typedef enum mn__kernel {
 /* "mn_f32_conv.c", ... */
 const char *mn__kernel_file(mn__kernel kernel);
 
-/* Where a value lies in the arena. */
-typedef struct mn__place {
-    size_t offset;   /* floats from the start of the arena */
-    uint32_t stride; /* floats from pixel to pixel */
-    mn_shape shape;
-} mn__place;
-
-/* Finds a node's value and checks that it lies inside its buffer and the arena. */
-mn_status
-mn__place_find(const mn_emit_input *input, uint32_t node, mn__place *ret_place, mn_error *err);
-
 /* Appends the step functions and memnet_invoke(); *ret_kernels is the set of kernels they call. */
 mn_status
 mn__emit_calls(const mn_emit_input *input, mn_buffer *out, uint32_t *ret_kernels, mn_error *err);

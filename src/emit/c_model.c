@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "emit/c_calls.h"
+#include "emit/c_place.h"
 #include "emit/c_tables.h"
 #include "emit/c_text.h"
 

@@ -1,0 +1,38 @@
+/*
+ * Places in the arena, from the plan. Called by c_calls and c_model. Invariant: whatever is found
+ * lies inside its buffer and the arena.
+ */
+#include "emit/c_place.h"
+
+#include "base/size.h"
+
+mn_status
+mn__place_find(const mn_emit_input *input, uint32_t node, mn__place *ret_place, mn_error *err)
+{
+    const mn_plan *plan = input->plan;
+    const mn_view *view = &plan->views[node];
+    const mn_node *info = mn_graph_node(input->graph, node);
+    size_t pixels = (size_t)info->shape.h * info->shape.w;
+    size_t end = 0;
+    if (view->buffer >= plan->buffer_count)
+        return mn_error_set(
+            err, MN_ERR_INTERNAL, "node '%s': the plan gives its value no place", info->name);
+    const mn_plan_buffer *buffer = &plan->buffers[view->buffer];
+    /* end = floats from the buffer's start to the value's end */
+    if (view->pixel_stride < info->shape.c || buffer->offset % sizeof(float) != 0 ||
+        !mn_size_mul(pixels - 1, view->pixel_stride, &end) ||
+        !mn_size_add(end, (size_t)view->channel_offset + info->shape.c, &end) ||
+        end > buffer->bytes / sizeof(float) || buffer->offset > plan->arena_bytes ||
+        end > (plan->arena_bytes - buffer->offset) / sizeof(float))
+        return mn_error_set(err,
+                            MN_ERR_INTERNAL,
+                            "node '%s': its value does not fit into buffer %u of the plan",
+                            info->name,
+                            view->buffer);
+    *ret_place = (mn__place){
+        .offset = buffer->offset / sizeof(float) + view->channel_offset,
+        .stride = view->pixel_stride,
+        .shape = info->shape,
+    };
+    return MN_OK;
+}

@@ -1,0 +1,20 @@
+/*
+ * Where values lie in the arena of the exported code.
+ */
+#ifndef MN_EMIT_C_PLACE_H
+#define MN_EMIT_C_PLACE_H
+
+#include "memnet/emit.h"
+
+/* Where a value lies in the arena. */
+typedef struct mn__place {
+    size_t offset;   /* floats from the start of the arena */
+    uint32_t stride; /* floats from pixel to pixel */
+    mn_shape shape;
+} mn__place;
+
+/* Finds a node's value and checks that it lies inside its buffer and the arena. */
+mn_status
+mn__place_find(const mn_emit_input *input, uint32_t node, mn__place *ret_place, mn_error *err);
+
+#endif
