@@ -33,13 +33,13 @@ add2(mn_graph_builder *b, mn_prim prim, const char *name, mn_act act, uint32_t x
 /* ---- plan ----------------------------------------------------------------------------------- */
 
 /* Every value in a buffer of its own, nothing shared; one step for each node but input and
- * reshape. The callers then move single values into others. */
+ * reshape. One more buffer is empty. The callers then move single values into others. */
 static void plan_apart(network *n)
 {
     uint32_t nodes = mn_graph_node_count(n->graph);
-    n->plan = (mn_plan){.align = 16, .value_count = nodes, .buffer_count = nodes};
+    n->plan = (mn_plan){.align = 16, .value_count = nodes, .buffer_count = nodes + 1};
     n->plan.views = calloc(nodes, sizeof *n->plan.views);
-    n->plan.buffers = calloc(nodes, sizeof *n->plan.buffers);
+    n->plan.buffers = calloc(nodes + 1, sizeof *n->plan.buffers);
     n->plan.steps = calloc(nodes, sizeof *n->plan.steps);
     assert_true(n->plan.views != NULL && n->plan.buffers != NULL && n->plan.steps != NULL);
     for (uint32_t i = 0; i < nodes; i++) {
@@ -53,6 +53,25 @@ static void plan_apart(network *n)
     }
     for (uint32_t t = 0; t < mn_graph_tensor_count(n->graph); t++)
         n->plan.weights_bytes += mn_graph_tensor_elements(n->graph, t) * sizeof(float);
+}
+
+/* Writes a convolution over its input; the empty buffer, of `scratch_bytes`, becomes its scratch.
+ */
+static void plan_in_place(network *n, uint32_t node, size_t scratch_bytes)
+{
+    mn_plan *plan = &n->plan;
+    uint32_t scratch = plan->buffer_count - 1;
+    plan->views[node] = plan->views[mn_graph_node(n->graph, node)->inputs[0]];
+    for (uint32_t s = 0; s < plan->step_count; s++) {
+        if (plan->steps[s].node != node)
+            continue;
+        plan->steps[s].in_place = true;
+        plan->steps[s].scratch = scratch_bytes == 0 ? MN_NONE : scratch;
+    }
+    if (scratch_bytes == 0)
+        return;
+    plan->buffers[scratch] = (mn_plan_buffer){.bytes = scratch_bytes, .offset = plan->arena_bytes};
+    plan->arena_bytes += (scratch_bytes + 15) / 16 * 16;
 }
 
 static void fill_tensors(network *n, uint64_t seed)
@@ -151,6 +170,21 @@ void network_init(network *n)
         (mn_node_spec){
             .prim = MN_PRIM_CONV, .name = "wide", .channels = 6, .window = dilated, .bias = true},
         both);
+    mn_window lopsided = {3, 2, 1, 1, 1, 1, 2, 0, 0, 1};
+    uint32_t over = add1(b,
+                         (mn_node_spec){.prim = MN_PRIM_CONV,
+                                        .name = "over",
+                                        .channels = 6,
+                                        .groups = 6,
+                                        .window = lopsided,
+                                        .bias = true,
+                                        .act = MN_ACT_RELU},
+                         wide);
+    uint32_t scale =
+        add1(b,
+             (mn_node_spec){
+                 .prim = MN_PRIM_CONV, .name = "scale", .channels = 6, .groups = 6, .window = one},
+             over);
     uint32_t grouped = add1(b,
                             (mn_node_spec){.prim = MN_PRIM_CONV,
                                            .name = "grouped",
@@ -158,7 +192,7 @@ void network_init(network *n)
                                            .groups = 3,
                                            .window = same,
                                            .bias = true},
-                            wide);
+                            scale);
     uint32_t pooled =
         add1(b, (mn_node_spec){.prim = MN_PRIM_GLOBAL_POOL, .name = "pooled"}, grouped);
     uint32_t flat =
@@ -196,6 +230,8 @@ void network_init(network *n)
     views[dense] = (mn_view){head2, 9, 7};
     views[head] = (mn_view){head2, 0, 16};
     views[relu6] = views[head2];
+    plan_in_place(n, over, (size_t)3 * shape.w * 6 * sizeof(float)); /* keeps three rows */
+    plan_in_place(n, scale, 0);
 }
 
 void network_init_small(network *n)
@@ -212,6 +248,30 @@ void network_init_small(network *n)
         b,
         (mn_node_spec){.prim = MN_PRIM_FULLY_CONNECTED, .name = "logits", .channels = NET_CLASSES},
         input);
+    network_finish(n, b, logits);
+}
+
+void network_init_strided(network *n)
+{
+    mn_error err;
+    mn_graph_builder *b = NULL;
+    *n = (network){0};
+    assert_ok(mn_graph_builder_create(&b, &err), &err);
+    mn_shape shape = {4, 4, 2};
+    uint32_t input = mn_graph_add(
+        b,
+        &(mn_node_spec){.prim = MN_PRIM_INPUT, .name = "input", .shape = shape, .layer = MN_NONE});
+    uint32_t half = add1(b,
+                         (mn_node_spec){.prim = MN_PRIM_CONV,
+                                        .name = "half",
+                                        .channels = 2,
+                                        .groups = 2,
+                                        .window = mn_window_same(shape, 3, 3, 2, 1)},
+                         input);
+    uint32_t logits = add1(
+        b,
+        (mn_node_spec){.prim = MN_PRIM_FULLY_CONNECTED, .name = "logits", .channels = NET_CLASSES},
+        half);
     network_finish(n, b, logits);
 }
 

@@ -1,7 +1,7 @@
 /*
- * A network for the tests of emit/: every kernel once, a plan made by hand with slices, copies into
- * slices, in-place results and views, and a plain evaluation in double precision that knows
- * nothing of the plan.
+ * A network for the tests of emit/: every kernel at least once, a plan made by hand with slices,
+ * copies into slices, in-place results with and without scratch and views, and a plain evaluation
+ * in double precision that knows nothing of the plan.
  */
 #ifndef MN_TESTS_EMIT_NETWORK_H
 #define MN_TESTS_EMIT_NETWORK_H
@@ -26,6 +26,9 @@ void network_init(network *n);
 
 /* An input straight into a fully connected layer. */
 void network_init_small(network *n);
+
+/* The same with a depthwise convolution of stride 2, the plan's first step, between the two. */
+void network_init_strided(network *n);
 
 void network_done(network *n);
 

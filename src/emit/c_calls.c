@@ -8,6 +8,7 @@
 #include "emit/c_place.h"
 #include "emit/c_tables.h"
 #include "emit/c_text.h"
+#include "emit/c_window.h"
 
 /* One step function while it is written. */
 typedef struct step_writer {
@@ -86,65 +87,19 @@ static void write_head(step_writer *w, const mn__place *from)
     mn_buffer_printf(w->invoke, "();\n");
 }
 
-/* Kernels count in int32_t: the coordinates and steps that they form must fit. */
-static mn_status check_window(const mn_node *node, const mn__place *from, mn_error *err)
-{
-    const mn_window *k = &node->window;
-    uint64_t rows = (uint64_t)from->shape.h + k->pad_top + k->pad_bottom + k->stride_h;
-    uint64_t columns = (uint64_t)from->shape.w + k->pad_left + k->pad_right + k->stride_w;
-    uint64_t line = (uint64_t)from->shape.w * from->stride; /* at most the arena's size */
-    if (rows > INT32_MAX || columns > INT32_MAX || k->dilation_h > INT32_MAX / line ||
-        k->dilation_w > INT32_MAX / line)
-        return mn_error_set(err,
-                            MN_ERR_LIMIT,
-                            "node '%s': padding, stride or dilation too large for the kernels",
-                            node->name);
-    return MN_OK;
-}
-
 /* Convolutions and pools. */
 static mn_status
 write_window(step_writer *w, const char *function, mn__kernel kernel, mn_error *err)
 {
     mn__place from;
+    mn_f32_window window;
     mn_status status = mn__place_find(w->input, w->node->inputs[0], &from, err);
     if (status == MN_OK)
-        status = check_window(w->node, &from, err);
+        status = mn__window_find(w->node, &from, &w->to, &window, err);
     if (status != MN_OK)
         return status;
-    const mn_window *k = &w->node->window;
-    mn_shape in = from.shape;
-    mn_shape out = w->to.shape;
     write_head(w, &from);
-    mn_buffer_printf(w->out, "    mn_f32_window w;\n");
-    mn_buffer_printf(w->out,
-                     "    w.in_h = %u; w.in_w = %u; w.in_c = %u; w.in_stride = %u;\n",
-                     in.h,
-                     in.w,
-                     in.c,
-                     from.stride);
-    mn_buffer_printf(w->out,
-                     "    w.out_h = %u; w.out_w = %u; w.out_c = %u; w.out_stride = %u;\n",
-                     out.h,
-                     out.w,
-                     out.c,
-                     w->to.stride);
-    mn_buffer_printf(w->out,
-                     "    w.kernel_h = %u; w.kernel_w = %u; w.stride_h = %u; w.stride_w = %u;\n",
-                     k->kernel_h,
-                     k->kernel_w,
-                     k->stride_h,
-                     k->stride_w);
-    mn_buffer_printf(w->out,
-                     "    w.dilation_h = %u; w.dilation_w = %u; w.pad_top = %u; w.pad_left = %u;\n",
-                     k->dilation_h,
-                     k->dilation_w,
-                     k->pad_top,
-                     k->pad_left);
-    mn_buffer_printf(w->out,
-                     "    w.groups = %u; w.act = %s;\n",
-                     w->node->groups == 0 ? 1 : w->node->groups,
-                     act_names[w->node->act]);
+    mn__window_write(&window, act_names[w->node->act], w->out);
     mn_buffer_printf(w->out,
                      "    %s(memnet_arena + %zu, memnet_arena + %zu",
                      function,
@@ -154,6 +109,39 @@ write_window(step_writer *w, const char *function, mn__kernel kernel, mn_error *
         write_tables(w);
     mn_buffer_printf(w->out, ", &w);\n}\n\n");
     use_kernel(w, kernel);
+    return MN_OK;
+}
+
+/* A depthwise convolution that the plan writes over its input. */
+static mn_status write_depthwise_in_place(step_writer *w, mn_error *err)
+{
+    mn__place from;
+    mn_f32_window window;
+    size_t scratch = 0;
+    mn_status status = mn__place_find(w->input, w->node->inputs[0], &from, err);
+    if (status == MN_OK)
+        status = mn__window_find(w->node, &from, &w->to, &window, err);
+    if (status != MN_OK)
+        return status;
+    int32_t bytes = mn_f32_depthwise_in_place_scratch_bytes(&window);
+    if (bytes < 0 || from.offset != w->to.offset ||
+        (from.stride != w->to.stride && pixels_of(&from) > 1))
+        return mn_error_set(err,
+                            MN_ERR_INTERNAL,
+                            "node '%s': the plan runs it in place, which its kernel cannot",
+                            w->node->name);
+    status = mn__scratch_find(w->input, w->step, (size_t)bytes, &scratch, err);
+    if (status != MN_OK)
+        return status;
+    write_head(w, &from);
+    mn__window_write(&window, act_names[w->node->act], w->out);
+    mn_buffer_printf(w->out, "    mn_f32_depthwise_in_place(memnet_arena + %zu", from.offset);
+    write_tables(w);
+    if (w->input->plan->steps[w->step].scratch == MN_NONE)
+        mn_buffer_printf(w->out, ", 0, &w);\n}\n\n");
+    else
+        mn_buffer_printf(w->out, ", memnet_arena + %zu, &w);\n}\n\n", scratch);
+    use_kernel(w, MN__KERNEL_DEPTHWISE_IN_PLACE);
     return MN_OK;
 }
 
@@ -294,9 +282,11 @@ static mn_status write_step(step_writer *w, mn_error *err)
 {
     switch (w->node->prim) {
     case MN_PRIM_CONV:
-        if (mn__is_depthwise(w->input->graph, w->node))
-            return write_window(w, "mn_f32_depthwise", MN__KERNEL_DEPTHWISE, err);
-        return write_window(w, "mn_f32_conv", MN__KERNEL_CONV, err);
+        if (!mn__is_depthwise(w->input->graph, w->node))
+            return write_window(w, "mn_f32_conv", MN__KERNEL_CONV, err);
+        if (w->input->plan->steps[w->step].in_place)
+            return write_depthwise_in_place(w, err);
+        return write_window(w, "mn_f32_depthwise", MN__KERNEL_DEPTHWISE, err);
     case MN_PRIM_MAX_POOL:
         return write_window(w, "mn_f32_max_pool", MN__KERNEL_POOL, err);
     case MN_PRIM_AVG_POOL:

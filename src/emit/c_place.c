@@ -36,3 +36,33 @@ mn__place_find(const mn_emit_input *input, uint32_t node, mn__place *ret_place, 
     };
     return MN_OK;
 }
+
+mn_status mn__scratch_find(
+    const mn_emit_input *input, uint32_t step, size_t bytes, size_t *ret_offset, mn_error *err)
+{
+    const mn_plan *plan = input->plan;
+    const char *name = mn_graph_node(input->graph, plan->steps[step].node)->name;
+    uint32_t index = plan->steps[step].scratch;
+    if (index == MN_NONE && bytes == 0) {
+        *ret_offset = 0;
+        return MN_OK;
+    }
+    if (index >= plan->buffer_count)
+        return mn_error_set(err,
+                            MN_ERR_INTERNAL,
+                            "node '%s': the plan gives it no scratch, expected %zu bytes",
+                            name,
+                            bytes);
+    const mn_plan_buffer *buffer = &plan->buffers[index];
+    if (buffer->bytes < bytes || buffer->offset % sizeof(float) != 0 ||
+        buffer->offset > plan->arena_bytes || bytes > plan->arena_bytes - buffer->offset)
+        return mn_error_set(err,
+                            MN_ERR_INTERNAL,
+                            "node '%s': its scratch of %zu bytes does not fit into buffer %u of "
+                            "the plan",
+                            name,
+                            bytes,
+                            index);
+    *ret_offset = buffer->offset / sizeof(float);
+    return MN_OK;
+}

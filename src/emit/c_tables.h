@@ -7,7 +7,8 @@
 #include "base/buffer.h"
 #include "memnet/emit.h"
 
-/* True when mn_f32_depthwise runs this convolution. The planner asks the same of its scratch. */
+/* True when mn_f32_depthwise or mn_f32_depthwise_in_place runs this convolution. The planner asks
+ * the same of its scratch. */
 bool mn__is_depthwise(const mn_graph *graph, const mn_node *node);
 
 /* Appends the name of a tensor's table, or "0" (a null pointer) for MN_NONE. */

@@ -62,6 +62,80 @@ static void test_wrong_plan(void **state)
     assert_false(mn_path_exists(folder));
 }
 
+static mn_step *step_of(const char *name)
+{
+    for (uint32_t s = 0; s < net.plan.step_count; s++)
+        if (strcmp(mn_graph_node(net.graph, net.plan.steps[s].node)->name, name) == 0)
+            return &net.plan.steps[s];
+    fail_msg("no step of '%s'", name);
+    return NULL;
+}
+
+/* Depthwise convolutions that the plan writes over their inputs. */
+static void test_wrong_in_place(void **state)
+{
+    (void)state;
+    mn_error err;
+    mn_emit_input input = network_input(&net);
+    mn_step *apart = step_of("block0.cell0.op0.depthwise");
+    mn_step *over = step_of("over");
+    mn_view *view = &net.plan.views[over->node];
+    mn_plan_buffer *scratch = &net.plan.buffers[over->scratch];
+    mn_step good = *over;
+    mn_view good_view = *view;
+    mn_plan_buffer good_scratch = *scratch;
+
+    apart->in_place = true;
+    assert_error(mn_emit_c(&input, folder, &err), MN_ERR_INTERNAL, &err, "in place");
+    apart->in_place = false;
+    view->buffer = over->node; /* not where its input lies */
+    assert_error(mn_emit_c(&input, folder, &err), MN_ERR_INTERNAL, &err, "in place");
+    *view = good_view;
+    view->pixel_stride++; /* there, but at other steps */
+    net.plan.buffers[view->buffer].bytes *= 2;
+    assert_error(mn_emit_c(&input, folder, &err), MN_ERR_INTERNAL, &err, "in place");
+    net.plan.buffers[view->buffer].bytes /= 2;
+    *view = good_view;
+
+    over->scratch = MN_NONE;
+    assert_error(mn_emit_c(&input, folder, &err), MN_ERR_INTERNAL, &err, "no scratch");
+    over->scratch = net.plan.buffer_count;
+    assert_error(mn_emit_c(&input, folder, &err), MN_ERR_INTERNAL, &err, "no scratch");
+    *over = good;
+    scratch->bytes -= 4;
+    assert_error(mn_emit_c(&input, folder, &err), MN_ERR_INTERNAL, &err, "its scratch of");
+    *scratch = good_scratch;
+    scratch->offset += 2;
+    assert_error(mn_emit_c(&input, folder, &err), MN_ERR_INTERNAL, &err, "its scratch of");
+    scratch->offset = net.plan.arena_bytes - scratch->bytes + 4;
+    assert_error(mn_emit_c(&input, folder, &err), MN_ERR_INTERNAL, &err, "its scratch of");
+    scratch->offset = net.plan.arena_bytes + 4;
+    assert_error(mn_emit_c(&input, folder, &err), MN_ERR_INTERNAL, &err, "its scratch of");
+    *scratch = good_scratch;
+    assert_false(mn_path_exists(folder));
+    assert_ok(mn_emit_c(&input, folder, &err), &err); /* all of that was the reason */
+    assert_ok(mn_folder_remove(folder, &err), &err);
+}
+
+/* The kernel cannot shrink an image in place, however much scratch it is given. */
+static void test_strided_in_place(void **state)
+{
+    (void)state;
+    mn_error err;
+    network strided;
+    network_init_strided(&strided);
+    mn_emit_input input = network_input(&strided);
+    mn_step *half = &strided.plan.steps[0];
+    half->in_place = true;
+    half->scratch = strided.plan.views[half->node].buffer;
+    strided.plan.views[half->node] = strided.plan.views[0];
+    assert_error(mn_emit_c(&input, folder, &err), MN_ERR_INTERNAL, &err, "in place");
+    half->in_place = false;
+    assert_ok(mn_emit_c(&input, folder, &err), &err);
+    assert_ok(mn_folder_remove(folder, &err), &err);
+    network_done(&strided);
+}
+
 static void test_wrong_model_or_tensors(void **state)
 {
     (void)state;
@@ -117,6 +191,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wrong_plan),
+        cmocka_unit_test(test_wrong_in_place),
+        cmocka_unit_test(test_strided_in_place),
         cmocka_unit_test(test_wrong_model_or_tensors),
         cmocka_unit_test(test_allocation_failures),
     };

@@ -269,6 +269,52 @@ static void test_example_errors(void **state)
     free(alone);
 }
 
+/* The step of a node, in the plan's order. */
+static const mn_step *step_of(const char *name)
+{
+    for (uint32_t s = 0; s < net.plan.step_count; s++)
+        if (strcmp(mn_graph_node(net.graph, net.plan.steps[s].node)->name, name) == 0)
+            return &net.plan.steps[s];
+    fail_msg("no step of '%s'", name);
+    return NULL;
+}
+
+/* model.c hands the kernel the plan's places: of the value, and of the rows that it keeps. */
+static void test_in_place_calls(void **state)
+{
+    (void)state;
+    mn_error err;
+    char *text = NULL;
+    size_t count = 0;
+    char expected[256];
+    const mn_plan_buffer *buffers = net.plan.buffers;
+    const mn_step *over = step_of("over");
+    const mn_step *scale = step_of("scale");
+    size_t at = buffers[net.plan.views[over->node].buffer].offset / sizeof(float);
+    size_t scratch = buffers[over->scratch].offset / sizeof(float);
+    assert_ok(mn_file_read(under("out/model.c"), 1 << 20, &text, &count, &err), &err);
+
+    uint32_t weight = mn_graph_node(net.graph, over->node)->tensors[MN_ROLE_WEIGHT];
+    uint32_t bias = mn_graph_node(net.graph, over->node)->tensors[MN_ROLE_BIAS];
+    snprintf(expected,
+             sizeof expected,
+             "    mn_f32_depthwise_in_place(memnet_arena + %zu, w%u_over_weight, w%u_over_bias, "
+             "memnet_arena + %zu, &w);\n",
+             at,
+             weight,
+             bias,
+             scratch);
+    assert_non_null(strstr(text, expected));
+    weight = mn_graph_node(net.graph, scale->node)->tensors[MN_ROLE_WEIGHT];
+    snprintf(expected,
+             sizeof expected,
+             "    mn_f32_depthwise_in_place(memnet_arena + %zu, w%u_scale_weight, 0, 0, &w);\n",
+             at,
+             weight);
+    assert_non_null(strstr(text, expected));
+    free(text);
+}
+
 /* The compiled object holds the arena and the tables, of the very sizes of the plan. */
 static void test_compiled_sizes(void **state)
 {
@@ -325,7 +371,8 @@ static void test_folder_rules(void **state)
     input.force = true;
     assert_ok(mn_emit_c(&input, under("again"), &err), &err);
     run_silent("echo mine | cmp - again/notes && rm again/notes && diff -r out again");
-    run_silent("for f in mn_f32_conv.c mn_f32.h LICENSE main.c CMakeLists.txt README.txt; do "
+    run_silent("for f in mn_f32_conv.c mn_f32_depthwise_in_place.c mn_f32.h LICENSE main.c "
+               "CMakeLists.txt README.txt; do "
                "test -s out/$f || echo $f; done");
 }
 
@@ -351,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_compiled_code_agrees),
         cmocka_unit_test(test_example),
         cmocka_unit_test(test_example_errors),
+        cmocka_unit_test(test_in_place_calls),
         cmocka_unit_test(test_compiled_sizes),
         cmocka_unit_test(test_needs_no_libc),
         cmocka_unit_test(test_folder_rules),
