@@ -22,6 +22,8 @@
 static const uint32_t most_passes = 2;
 /* Nodes times concats turned over: bounds the time for large imported graphs. */
 static const uint32_t most_work = 20000;
+/* Of the exact search for offsets: some tens of milliseconds, where they are spent at all. */
+static const uint64_t most_states = 20000;
 
 typedef struct layout {
     mn__alias alias;
@@ -67,11 +69,16 @@ static mn_status lay_out(planner *p, uint32_t step_count, layout *l, mn_error *e
     l->arena_bytes = SIZE_MAX;
     if (p->has_best && l->liveness.peak_bytes >= p->best.arena_bytes)
         return MN_OK;
-    return mn__offsets_find(l->liveness.buffers,
-                            l->liveness.buffer_count,
-                            l->liveness.peak_bytes,
-                            &l->arena_bytes,
-                            err);
+    mn__placement placement = {0};
+    status = mn__offsets_find(l->liveness.buffers,
+                              l->liveness.buffer_count,
+                              l->liveness.peak_bytes,
+                              most_states,
+                              &placement,
+                              err);
+    if (status == MN_OK)
+        l->arena_bytes = placement.arena_bytes;
+    return status;
 }
 
 /* Tries all orders for the present joinings. Tells whether one became the best. */
