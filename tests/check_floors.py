@@ -16,12 +16,15 @@ HEIGHT = {
 PUBLIC = {
     "status": "base", "graph": "graph", "tensors": "graph", "deploy": "graph", "model": "graph",
     "dataset": "data", "batches": "data", "study": "study", "genotype": "space", "moves": "space",
-    "plan": "plan", "emit": "emit", "train": "train", "search": "search", "worker": "search",
+    "plan": "plan", "onnx": "onnx", "emit": "emit", "train": "train", "search": "search", "worker": "search",
 }
 # data/ describes images with graph/'s mn_shape and model/'s mn_preprocessing: types only.
 ALLOWED_SIDEWAYS = {("data", "graph")}
 # Libraries that one floor alone may speak to.
-SOLE_USER = {"dnnl": "train", "sqlite3": "study", "jansson": "base"}
+SOLE_USER = {
+    "dnnl": "train", "sqlite3": "study", "jansson": "base", "protobuf-c": "onnx",
+    "onnx.pb-c": "onnx",
+}
 
 
 def floor_of(path):
