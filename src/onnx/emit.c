@@ -184,14 +184,10 @@ static const char *base_name(const mn__onnx_call *call, uint32_t output)
     return name != NULL && name[0] != '\0' ? name : call->node->output[output];
 }
 
-/* Bytes of an element of an output: a float that is quantised by all who read it is written as one
- * byte. A reshape moves nothing, so its value is as wide as what it reads. */
-static uint32_t output_bytes(const mn__onnx_call *call, uint32_t output, const mn_node_spec *spec)
+uint32_t mn__onnx_output_bytes(const mn__onnx_call *call, uint32_t output)
 {
     const mn__onnx_value *value = &call->import->values.items[call->outputs[output]];
     int32_t element = call->types[output].element;
-    if (spec->prim == MN_PRIM_RESHAPE)
-        return mn__onnx_input(call, 0)->element_bytes;
     bool is_quantised = value->is_read_quantised && !value->is_read_as_it_is && !value->is_output;
     return is_quantised && !mn__onnx_is_integer(element) ? 1 : mn__onnx_element_bytes(element);
 }
@@ -217,7 +213,9 @@ mn_status mn__onnx_add(mn__onnx_call *call,
     spec->inputs = inputs;
     spec->input_count = count;
     spec->name = base_name(call, output);
-    spec->element_bytes = output_bytes(call, output, spec);
+    /* A reshape moves nothing: its value is as wide as what it reads. */
+    spec->element_bytes = spec->prim == MN_PRIM_RESHAPE ? from[0]->element_bytes
+                                                        : mn__onnx_output_bytes(call, output);
     if (spec->element_bytes == 0)
         return mn_error_set(
             err, MN_ERR_UNSUPPORTED, "elements of type %d have no size", type->element);

@@ -113,6 +113,10 @@ mn_status mn__onnx_shape(const mn__onnx_import *import,
 /* Adds a graph input. */
 mn_status mn__onnx_add_input(mn__onnx_import *import, uint32_t value, mn_error *err);
 
+/* Bytes of an element of an output: a float that is quantised by all who read it is written as one
+ * byte. */
+uint32_t mn__onnx_output_bytes(const mn__onnx_call *call, uint32_t output);
+
 /* Adds the node of output `output`, which is read. The spec says primitive, window, channels,
  * groups, bias and constant_bytes; `from` are `count` activations. A reshape follows where the
  * primitive's shape is another one than the output's. */

@@ -173,7 +173,7 @@ static void declare_values(mn__onnx_values *values, Onnx__ValueInfoProto **infos
     for (size_t i = 0; i < count; i++) {
         uint32_t value =
             infos[i]->name == NULL ? MN_NONE : mn__onnx_values_find(values, infos[i]->name);
-        if (value != MN_NONE)
+        if (value != MN_NONE && infos[i]->type != NULL)
             values->items[value].declared = infos[i]->type;
     }
 }

@@ -206,7 +206,7 @@ static mn_status emit_join(mn__onnx_call *call, uint32_t first, uint32_t step, m
     for (uint32_t i = first; i < call->input_count; i += step) {
         from[count] = mn__onnx_input(call, i);
         is_primitive = is_primitive && from[count]->state == MN__ONNX_ACTIVATION &&
-                       from[count]->element_bytes == from[0]->element_bytes;
+                       from[count]->element_bytes == mn__onnx_output_bytes(call, 0);
         count++;
     }
     if (!is_primitive)
