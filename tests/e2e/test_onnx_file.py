@@ -1,17 +1,29 @@
 #!/usr/bin/env python3
-"""What tests write as ONNX with onnx_file.py, read back by a decoder of its own.
+"""What tests and benches write as ONNX: onnx_file.py, and bench/tflite_to_onnx.py on top of it.
 
 Usage: test_onnx_file.py [unittest arguments]
+The files are read back by a decoder of their own. The MLPerf Tiny models are looked for in
+$MEMNET_DATA/mlperf-tiny.
 """
+import os
 import pathlib
 import re
+import shutil
 import struct
+import subprocess
+import sys
+import tempfile
 import unittest
 
-import onnx_file
-from onnx_file import Model, Tensor
-
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "bench" / "tflite_to_onnx.py"
 PROTO = pathlib.Path("/usr/include/onnx/onnx.proto")
+
+sys.path.insert(0, str(SCRIPT.parent))
+import onnx_file  # noqa: E402
+import tflite_file  # noqa: E402
+import tflm_arena  # noqa: E402
+import tiny_tflite  # noqa: E402
+from onnx_file import Model, Tensor  # noqa: E402
 
 
 # ---- reading back --------------------------------------------------------------------------------
@@ -203,6 +215,225 @@ class Writer(unittest.TestCase):
         tensor = one(found["t"], 5)
         self.assertEqual((one(found["t"], 20), every(tensor, 1), one(tensor, 2), one(tensor, 9)),
                          (4, [2], 3, b"\1\xff"))
+
+
+# ---- bench/tflite_to_onnx.py ---------------------------------------------------------------------
+
+class Translated(unittest.TestCase):
+    """A test with a folder of its own that runs the script in it."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="memnet-tflite-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def run_script(self, *arguments):
+        return subprocess.run([sys.executable, "-B", str(SCRIPT), *map(str, arguments)],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+                              universal_newlines=True, check=False)
+
+    def ok(self, *arguments):
+        result = self.run_script(*arguments)
+        self.assertEqual((result.returncode, result.stderr), (0, ""), arguments)
+        return result.stdout
+
+    def refused(self, data, says):
+        path = self.folder / "bad.tflite"
+        path.write_bytes(data)
+        result = self.run_script("--to", self.folder, path)
+        self.assertEqual((result.returncode, result.stdout), (1, ""), result.stderr)
+        self.assertRegex(result.stderr, r"\Atflite_to_onnx: [^\n]*bad\.tflite: [^\n]*\n\Z")
+        self.assertIn(says, result.stderr)
+        self.assertFalse((self.folder / "bad.onnx").exists())
+
+    def translated(self, data):
+        (self.folder / "net.tflite").write_bytes(data)
+        self.ok("--to", self.folder, self.folder / "net.tflite")
+        return Graph((self.folder / "net.onnx").read_bytes())
+
+
+def small_network(activation=3, zero_point=-128, scale=6 / 255):
+    """float32 in, int8 convolution of stride 2 with RELU6, float32 out. 1x4x5x1 to 1x2x3x2."""
+    b = tiny_tflite.Builder()
+    b.tensor((1, 4, 5, 1))
+    b.tensor((1, 4, 5, 1), "int8", scales=[0.5], zero_points=[3])
+    b.tensor((2, 2, 3, 1), "int8", bytes(range(12)), scales=[0.25, 0.5])
+    b.tensor((2,), "int32", struct.pack("<2i", -7, 9), scales=[0.125, 0.25])
+    b.tensor((1, 2, 3, 2), "int8", scales=[scale], zero_points=[zero_point])
+    b.tensor((1, 2, 3, 2))
+    b.operator("QUANTIZE", [0], [1])
+    b.operator("CONV_2D", [1, 2, 3], [4], 1, f0=("b", 0), f1=("i", 2), f2=("i", 2),
+               f3=("b", activation))
+    b.operator("DEQUANTIZE", [4], [5])
+    return b
+
+
+class Small(Translated):
+    """Networks of a few operators: what needs no data."""
+
+    def test_int8(self):
+        g = self.translated(small_network().bytes([0], [5]))
+        self.assertEqual([n.op_type for n in g.nodes],
+                         ["QuantizeLinear", "QLinearConv", "DequantizeLinear"])
+        self.assertEqual((g.inputs, g.outputs), ([("t0", 1, [1, 1, 4, 5])],
+                                                 [("t5", 1, [1, 2, 2, 3])]))
+        self.assertEqual(g.values, {"t1": ("t1", 3, [1, 1, 4, 5]), "t4": ("t4", 3, [1, 2, 2, 3])})
+        conv = g.nodes[1]
+        self.assertEqual(conv.inputs, ["t1", "t1_scale", "t1_zero_point", "t2", "t2_scale",
+                                       "t2_zero_point", "t4_scale", "t4_zero_point", "t3"])
+        # 4 rows by 2 at stride 2 need none; 5 columns by 3 one on each side.
+        self.assertEqual([conv.ints(a) for a in ("pads", "strides", "kernel_shape", "dilations")],
+                         [[0, 1, 0, 1], [2, 2], [2, 3], [1, 1]])
+        self.assertEqual((every(g.initializers["t2"], 1), g.raw("t2")),
+                         ([2, 1, 2, 3], bytes(range(12))))
+        self.assertEqual(g.raw("t3"), struct.pack("<2i", -7, 9))
+        self.assertEqual(g.raw("t2_scale"), struct.pack("<2f", 0.25, 0.5))
+        self.assertEqual((every(g.initializers["t1_scale"], 1), g.raw("t1_zero_point")),
+                         ([], b"\3"))
+
+    def test_padding_goes_to_the_end(self):
+        """5 columns by 4 at stride 2: two columns of padding would be even, three are not."""
+        b = tiny_tflite.Builder()
+        b.tensor((1, 6, 5, 2))
+        b.tensor((1, 3, 4, 2), data=struct.pack("<24f", *range(24)))
+        b.tensor((1, 3, 3, 2))
+        b.operator("DEPTHWISE_CONV_2D", [0, 1, -1], [2], 2, f1=("i", 2), f2=("i", 2), f3=("i", 1),
+                   f4=("b", 3))
+        g = self.translated(b.bytes([0], [2]))
+        self.assertEqual([(n.op_type, n.inputs, n.outputs) for n in g.nodes],
+                         [("Conv", ["t0", "t1"], ["t2_linear"]),
+                          ("Clip", ["t2_linear", "zero", "six"], ["t2"])])
+        self.assertEqual(g.nodes[0].ints("pads"), [0, 1, 1, 2])
+        self.assertEqual(one(g.nodes[0].attributes["group"], 3), 2)
+        self.assertEqual(every(g.initializers["t1"], 1), [2, 1, 3, 4])
+        self.assertEqual(struct.unpack("<24f", g.raw("t1")),
+                         tuple(range(0, 24, 2)) + tuple(range(1, 24, 2)))
+        self.assertEqual(g.raw("six"), struct.pack("<f", 6))
+
+    def test_channels_move(self):
+        """Weights (O,H,W,I) become (O,I,H,W)."""
+        b = tiny_tflite.Builder()
+        b.tensor((1, 1, 2, 3), "int8", scales=[1.0])
+        b.tensor((1, 1, 2, 3), "int8", bytes(range(6)), scales=[1.0])
+        b.tensor((1, 1, 1, 1), "int8", scales=[1.0])
+        b.operator("CONV_2D", [0, 1], [2], 1, f0=("b", 1), f1=("i", 1), f2=("i", 1))
+        g = self.translated(b.bytes([0], [2]))
+        self.assertEqual((g.raw("t1"), every(g.initializers["t1"], 1)),
+                         (bytes([0, 3, 1, 4, 2, 5]), [1, 3, 1, 2]))
+        self.assertEqual(len(g.nodes[0].inputs), 8)
+
+    def test_int8_weights_of_float32(self):
+        b = tiny_tflite.Builder()
+        b.tensor((1, 2))
+        b.tensor((3, 2), "int8", bytes(6), scales=[0.5])
+        b.tensor((1, 3))
+        b.operator("FULLY_CONNECTED", [0, 1, -1], [2], 8, f0=("b", 1))
+        g = self.translated(b.bytes([0], [2]))
+        self.assertEqual([(n.op_type, n.inputs) for n in g.nodes],
+                         [("DequantizeLinear", ["t1", "t1_scale", "t1_zero_point"]),
+                          ("Gemm", ["t0", "t1_real"]), ("Relu", ["t2_linear"])])
+
+    def test_refusals(self):
+        for clamp in (dict(zero_point=-127), dict(scale=0.03), dict(activation=1, zero_point=0)):
+            self.refused(small_network(**clamp).bytes([0], [5]), "cuts the int8 range of t4 short")
+        self.refused(small_network(activation=4).bytes([0], [5]), "fused activation TANH")
+        self.refused(small_network().bytes([0], [5], subgraphs=2), "2 subgraphs")
+        self.refused(small_network().bytes([9], [5]), "tensor 9")
+        b = small_network()
+        b.operator("CUMSUM", [5], [5])
+        self.refused(b.bytes([0], [5]), "operator 3: BUILTIN_128 is not translated")
+        for kind, shapes, says in (("RESHAPE", ((1, 2, 2, 3), (1, 12)), "another order"),
+                                   ("ADD", ((1, 2), (1, 3)), "different shapes")):
+            b = tiny_tflite.Builder()
+            inputs = [b.tensor(shape) for shape in shapes][:1 if kind == "RESHAPE" else 2]
+            out = 1 if kind == "RESHAPE" else b.tensor((1, 2))
+            b.operator(kind, inputs, [out], 11 if kind == "ADD" else 0)
+            self.refused(b.bytes([0], [out]), says)
+        b = tiny_tflite.Builder()
+        b.tensor((1, 4), variable=True)
+        b.tensor((1, 4))
+        b.operator("SOFTMAX", [0], [1], 9, f0=("f", 1.0))
+        self.refused(b.bytes([0], [1]), "t0 is a variable")
+
+    def test_damaged(self):
+        data = small_network().bytes([0], [5])
+        self.refused(b"", "not a TensorFlow Lite model")
+        self.refused(data[:4] + b"XXXX" + data[8:], "not a TensorFlow Lite model")
+        for length in range(8, len(data)):
+            with self.assertRaisesRegex(tflite_file.TfliteError, r"\Atruncated: .*\Z", msg=length):
+                tflite_file.Model(data[:length])
+        self.refused(data[:len(data) // 2], "truncated")
+        result = self.run_script(self.folder / "absent.tflite")
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertRegex(result.stderr, r"\Atflite_to_onnx: \S*: No such file or directory\n\Z")
+
+    def test_greedy(self):
+        """A chain of 1, 2, 3, 2, 2 times 16 bytes, and placements where greed and ties cost."""
+        b = tiny_tflite.Builder()
+        for size in (1, 2, 3, 2, 2):
+            b.tensor((1, 4 * size))
+        for t in range(4):
+            b.operator("SOFTMAX", [t], [t + 1], 9, f0=("f", 1.0))
+        path = self.folder / "net.tflite"
+        path.write_bytes(b.bytes([0], [4]))
+        model = tflite_file.read(path)
+        self.assertEqual([(t.index, first, last) for t, first, last in
+                          tflm_arena.activations(model)],
+                         [(0, 0, 1), (1, 1, 2), (2, 2, 3), (3, 3, 4), (4, 4, 4)])
+        self.assertEqual(tflm_arena.greedy_bytes(model), 16 * 5)
+        # 18 and 11 never meet and both lie at 0; 10 meets both.
+        self.assertEqual(tflm_arena.place([(11, 0, 1), (10, 1, 2), (18, 2, 3)]), [0, 18, 0])
+        # Among equals the last one is placed first.
+        self.assertEqual(tflm_arena.place([(8, 0, 1), (8, 1, 2)]), [8, 0])
+
+
+class MlperfTiny(Translated):
+    """The reference models: sizes that others report for them."""
+
+    @classmethod
+    def setUpClass(cls):
+        root = os.environ.get("MEMNET_DATA")
+        cls.data = pathlib.Path(root or "/nonexistent") / "mlperf-tiny"
+        if not cls.data.is_dir():
+            raise unittest.SkipTest("no $MEMNET_DATA/mlperf-tiny: THE REFERENCE MODELS ARE NOT "
+                                    "TRANSLATED")
+
+    def test_all(self):
+        """Every model is stated: its operators, and values that all have a producer and a type."""
+        models = sorted(self.data.glob("*.tflite"))
+        self.assertGreaterEqual(len(models), 9)
+        lines = self.ok("--to", self.folder, *models).splitlines()
+        self.assertEqual([line.split(":")[0] for line in lines], [m.stem for m in models])
+        for path in models:
+            g = Graph((self.folder / f"{path.stem}.onnx").read_bytes())
+            known = {v[0] for v in g.inputs} | set(g.initializers) | {""}
+            for node in g.nodes:
+                self.assertLessEqual(set(node.inputs), known, path)
+                known |= set(node.outputs)
+                for out in node.outputs:
+                    self.assertIn(out, set(g.values) | {v[0] for v in g.outputs}, path)
+            self.assertLessEqual({v[0] for v in g.outputs}, known)
+
+    def test_vww(self):
+        path = self.data / "vww_mobilenet025_96_int8.tflite"
+        out = self.ok("--chain", "--greedy", "--to", self.folder, path)
+        self.assertIn("31 operators", out)
+        self.assertIn("largest input and output: 55,296 bytes (operator 2, CONV_2D)", out)
+        self.assertIn("greedy arena: 73,728 bytes", out)
+        sizes = [int(line.split()[4].replace(",", "")) for line in out.splitlines()
+                 if re.match(r"  \w+ +t\d+ ", line)]
+        self.assertEqual(sizes[:4], [27648, 18432, 18432, 36864])
+        self.assertEqual(len(sizes), 32)
+        g = Graph((self.folder / "vww_mobilenet025_96_int8.onnx").read_bytes())
+        self.assertEqual(g.inputs, [("t0", 3, [1, 3, 96, 96])])
+        self.assertEqual(g.outputs, [("t88", 3, [1, 2])])
+        self.assertEqual(g.nodes[0].ints("pads"), [0, 0, 1, 1])
+        self.assertEqual([n.op_type for n in g.nodes], ["QLinearConv"] * 27 + [
+            "QLinearAveragePool", "Reshape", "QGemm", "QLinearSoftmax"])
+
+    def test_truncated(self):
+        data = (self.data / "kws_dscnn_int8.tflite").read_bytes()
+        for length in (8, 1000, len(data) // 2, len(data) - 1000):
+            self.refused(data[:length], "truncated")
 
 
 if __name__ == "__main__":
