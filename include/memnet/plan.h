@@ -24,9 +24,14 @@ typedef enum mn_precision { MN_PRECISION_FLOAT32, MN_PRECISION_INT8 } mn_precisi
 MN_API const char *mn_precision_name(mn_precision precision);
 MN_API mn_status mn_precision_parse(const char *text, mn_precision *ret_precision, mn_error *err);
 
+#define MN_PLAN_MAX_STATES 10000u
+
 typedef struct mn_plan_opts {
     mn_precision precision; /**< Default MN_PRECISION_FLOAT32. */
     size_t align; /**< Of every buffer and of the arena's size; a power of two, default 16. */
+    uint32_t max_states; /**< Bounds the search for an order; default MN_PLAN_MAX_STATES. */
+    bool sizes_only;     /**< Also plan what no exported kernel runs (imported graphs): nodes of
+                            which only sizes are known, elements of other sizes. Default false. */
 } mn_plan_opts;
 
 MN_API mn_plan_opts mn_plan_opts_default(void);
@@ -65,6 +70,7 @@ typedef struct mn_step {
 typedef struct mn_plan {
     mn_precision precision;
     size_t align;
+    bool sizes_only; /**< Made for its sizes: perhaps no exported kernels can run it. */
     uint32_t step_count;
     mn_step *steps;
     uint32_t value_count; /**< = nodes of the graph */
@@ -74,9 +80,12 @@ typedef struct mn_plan {
     size_t weights_bytes; /**< Every constant table of the exported code. */
     size_t arena_bytes;
     size_t total_bytes;       /**< weights + arena */
-    size_t lower_bound_bytes; /**< No order and placement can need a smaller arena. */
-    bool order_proven;        /**< The largest live_bytes equals the lower bound. */
-    bool offsets_proven;      /**< The arena equals the largest live_bytes. */
+    size_t peak_bytes;        /**< The largest live_bytes. */
+    size_t lower_bound_bytes; /**< No order, aliases and placement can need a smaller arena. */
+    bool order_proven;        /**< The peak equals the lower bound. */
+    bool offsets_proven;      /**< No placement of these buffers needs a smaller arena. */
+    size_t greedy_peak_bytes; /**< Peak of the greedy order that the search began with. */
+    uint32_t states;          /**< What the search for an order looked at. */
     uint64_t macs;
     size_t paper_intermediate_bytes; /**< The paper's own metric: float32, half-open lifetimes. */
     size_t paper_total_bytes;
@@ -98,6 +107,20 @@ MN_API mn_status mn_plan_create(const mn_graph *graph,
                                 const mn_plan_opts *opts,
                                 mn_plan **ret_plan,
                                 mn_error *err);
+/**
+ * Whether the plan that mn_plan_create() would make needs no more arena than `most_arena_bytes` and
+ * no more together with the weights than `most_total_bytes`; SIZE_MAX = any. Decides by cheap
+ * bounds where they tell, and takes as long as mn_plan_create() where they do not.
+ *
+ * @param ret_fits  Untouched on failure; errors as for mn_plan_create().
+ */
+MN_API mn_status mn_plan_fits(const mn_graph *graph,
+                              const mn_plan_opts *opts,
+                              size_t most_arena_bytes,
+                              size_t most_total_bytes,
+                              bool *ret_fits,
+                              mn_error *err);
+
 /** NULL is fine. */
 MN_API void mn_plan_free(mn_plan *plan);
 

@@ -19,22 +19,21 @@
 
 static mn_status check_view(const mn__checker *c, uint32_t n)
 {
-    mn_view view = c->plan->views[n];
-    mn_shape shape = mn__check_node(c, n)->shape;
-    if (view.buffer >= c->plan->buffer_count)
+    mn__region region = mn__check_region(c, n);
+    if (region.view.buffer >= c->plan->buffer_count)
         return mn__check_wrong(c, n, "its view is in no buffer");
-    if (view.pixel_stride < shape.c)
+    if (region.view.pixel_stride < region.shape.c)
         return mn__check_wrong(c, n, "its pixels overlap each other");
-    if (mn__check_extent(view, shape) > c->plan->buffers[view.buffer].bytes / sizeof(float))
+    if (mn__check_extent(&region) > c->plan->buffers[region.view.buffer].bytes / region.element)
         return mn__check_wrong(c, n, "its view leaves the buffer");
     return MN_OK;
 }
 
 /* Whether a kernel or a rearrangement without one stands behind the primitive. */
-static bool is_planned(mn_prim prim)
+static bool is_planned(const mn__checker *c, mn_prim prim)
 {
     return prim != MN_PRIM_BATCH_NORM && prim != MN_PRIM_IDENTITY && prim != MN_PRIM_FAKE_QUANT &&
-           prim != MN_PRIM_OPAQUE && prim < MN_PRIM_COUNT;
+           (prim != MN_PRIM_OPAQUE || c->plan->sizes_only) && prim < MN_PRIM_COUNT;
 }
 
 static mn_status read_steps(mn__checker *c)
@@ -52,7 +51,8 @@ static mn_status read_steps(mn__checker *c)
     for (uint32_t n = 0; n < c->nodes; n++) {
         mn_prim prim = mn__check_node(c, n)->prim;
         bool runs = c->time_of[n] != MN_NONE;
-        if (!is_planned(prim))
+        if (!is_planned(c, prim) ||
+            (mn__check_node(c, n)->element_bytes != 0 && !c->plan->sizes_only))
             return mn__check_wrong(c, n, "no kernel can run it");
         if (prim != MN_PRIM_CONCAT && runs == (prim == MN_PRIM_INPUT || prim == MN_PRIM_RESHAPE))
             return mn__check_wrong(c, n, runs ? "must not have a step" : "has no step");
@@ -65,18 +65,19 @@ static mn_status read_steps(mn__checker *c)
 
 /* ---- contents: where they are made, until when they are read -------------------------------- */
 
-/* Where the next input of a concat belongs; `channel` counts those before it. */
-static mn_view slot_of(const mn__checker *c, uint32_t concat, uint32_t channel)
+/* Where input x of a concat belongs; `channel` counts those before it. */
+static mn__region slot_of(const mn__checker *c, uint32_t concat, uint32_t x, uint32_t channel)
 {
-    mn_view slot = c->plan->views[concat];
-    slot.channel_offset += channel; /* fits: the concat's own view was checked */
+    mn__region slot = mn__check_region(c, concat);
+    slot.view.channel_offset += channel; /* fits: the concat's own view was checked */
+    slot.shape = mn__check_node(c, x)->shape;
     return slot;
 }
 
-static void add_piece(mn__checker *c, uint32_t n, mn_view view, mn_shape shape, uint32_t written)
+static void add_piece(mn__checker *c, uint32_t n, mn__region region, uint32_t written)
 {
-    c->pieces[c->piece_count++] = (mn__piece){
-        .node = n, .view = view, .shape = shape, .written = written, .last_read = c->until[n]};
+    c->pieces[c->piece_count++] =
+        (mn__piece){.node = n, .region = region, .written = written, .last_read = c->until[n]};
 }
 
 /* A concat's inputs lie in their slots, or its step copies them there. */
@@ -86,12 +87,12 @@ static mn_status check_concat(mn__checker *c, uint32_t n)
     uint32_t channel = 0;
     uint32_t copied = 0;
     for (uint32_t i = 0; i < node->input_count; i++) {
-        mn_shape shape = mn__check_node(c, node->inputs[i])->shape;
-        mn_view slot = slot_of(c, n, channel);
-        channel += shape.c;
-        if (mn__check_same_place(c->plan->views[node->inputs[i]], slot, shape))
+        mn__region from = mn__check_region(c, node->inputs[i]);
+        mn__region slot = slot_of(c, n, node->inputs[i], channel);
+        channel += slot.shape.c;
+        if (mn__check_same_place(&from, &slot))
             continue;
-        add_piece(c, n, slot, shape, c->time_of[n]);
+        add_piece(c, n, slot, c->time_of[n]);
         copied++;
     }
     if (copied > 0 && c->time_of[n] == MN_NONE)
@@ -106,6 +107,7 @@ static mn_status check_dependencies(mn__checker *c)
 {
     for (uint32_t n = 0; n < c->nodes; n++) {
         const mn_node *node = mn__check_node(c, n);
+        mn__region region = mn__check_region(c, n);
         uint32_t latest = 0;
         for (uint32_t i = 0; i < node->input_count; i++)
             latest = c->made[node->inputs[i]] > latest ? c->made[node->inputs[i]] : latest;
@@ -113,14 +115,13 @@ static mn_status check_dependencies(mn__checker *c)
             return mn__check_wrong(c, n, "runs before an input is there");
         c->made[n] = c->time_of[n] != MN_NONE ? c->time_of[n] : latest;
         if (node->prim == MN_PRIM_RESHAPE) {
-            uint32_t x = node->inputs[0];
-            if (!mn__check_is_dense(c->plan->views[x], mn__check_node(c, x)->shape) ||
-                !mn__check_is_dense(c->plan->views[n], node->shape) ||
-                c->plan->views[x].buffer != c->plan->views[n].buffer ||
-                c->plan->views[x].channel_offset != c->plan->views[n].channel_offset)
+            mn__region from = mn__check_region(c, node->inputs[0]);
+            if (!mn__check_is_dense(&from) || !mn__check_is_dense(&region) ||
+                from.element != region.element || from.view.buffer != region.view.buffer ||
+                from.view.channel_offset != region.view.channel_offset)
                 return mn__check_wrong(c, n, "does not lie where its input lies");
         }
-        if (node->prim == MN_PRIM_INPUT && !mn__check_is_dense(c->plan->views[n], node->shape))
+        if (node->prim == MN_PRIM_INPUT && !mn__check_is_dense(&region))
             return mn__check_wrong(c, n, "an input of the graph must be dense");
     }
     return MN_OK;
@@ -133,8 +134,9 @@ static mn_status find_last_reads(mn__checker *c)
         c->until[n] = c->made[n];
     for (uint32_t i = 0; i < mn_graph_output_count(c->graph); i++) {
         uint32_t n = mn_graph_output(c->graph, i);
+        mn__region region = mn__check_region(c, n);
         c->until[n] = c->end;
-        if (!mn__check_is_dense(c->plan->views[n], mn__check_node(c, n)->shape))
+        if (!mn__check_is_dense(&region))
             return mn__check_wrong(c, n, "an output of the graph must be dense");
     }
     for (uint32_t n = c->nodes; n-- > 0;) {
@@ -142,14 +144,14 @@ static mn_status find_last_reads(mn__checker *c)
         uint32_t channel = 0;
         for (uint32_t i = 0; i < node->input_count; i++) {
             uint32_t x = node->inputs[i];
-            mn_shape shape = mn__check_node(c, x)->shape;
+            mn__region from = mn__check_region(c, x);
+            mn__region slot = slot_of(c, n, x, channel);
             bool shared = c->time_of[n] == MN_NONE ||
-                          (node->prim == MN_PRIM_CONCAT &&
-                           mn__check_same_place(c->plan->views[x], slot_of(c, n, channel), shape));
+                          (node->prim == MN_PRIM_CONCAT && mn__check_same_place(&from, &slot));
             uint32_t read = shared ? c->until[n] : c->time_of[n];
             c->until[x] = read > c->until[x] ? read : c->until[x];
             if (node->prim == MN_PRIM_CONCAT)
-                channel += shape.c;
+                channel += from.shape.c;
         }
     }
     return MN_OK;
@@ -164,7 +166,7 @@ static mn_status find_pieces(mn__checker *c)
             if (status != MN_OK)
                 return status;
         } else if (node->prim != MN_PRIM_RESHAPE) {
-            add_piece(c, n, c->plan->views[n], node->shape, c->made[n]);
+            add_piece(c, n, mn__check_region(c, n), c->made[n]);
         }
     }
     return MN_OK;
@@ -172,12 +174,15 @@ static mn_status find_pieces(mn__checker *c)
 
 /* ---- that nothing alive shares a byte ------------------------------------------------------- */
 
-/* `late` overwrites what its own kernel reads for the last time, element by element; that the
- * places agree exactly is up to mn__mn__check_kernels(). */
+/* `late` overwrites what its own kernel reads for the last time; that the places agree exactly is
+ * up to mn__check_kernels(). */
 static bool is_written_over(const mn__checker *c, const mn__piece *early, const mn__piece *late)
 {
-    return early->last_read == late->written &&
-           mn__check_is_elementwise(mn__check_node(c, late->node)->prim);
+    const mn_node *node = mn__check_node(c, late->node);
+    for (uint32_t i = 0; i < node->input_count && early->last_read == late->written; i++)
+        if (mn__check_may_be_in_place(c, late->node, node->inputs[i]))
+            return true;
+    return false;
 }
 
 static mn_status check_pieces(const mn__checker *c)
@@ -187,8 +192,8 @@ static mn_status check_pieces(const mn__checker *c)
         for (uint32_t k = 0; k < i; k++) {
             const mn__piece *b = &c->pieces[k];
             if (a->written > b->last_read || b->written > a->last_read ||
-                !mn__check_overlap(c, a->view, a->shape, b->view, b->shape) ||
-                is_written_over(c, a, b) || is_written_over(c, b, a))
+                !mn__check_overlap(c, &a->region, &b->region) || is_written_over(c, a, b) ||
+                is_written_over(c, b, a))
                 continue;
             return mn_error_set(c->err,
                                 MN_ERR_INTERNAL,
@@ -206,7 +211,7 @@ static mn_status check_lifetimes(const mn__checker *c)
     uint32_t last = c->plan->step_count > 0 ? c->plan->step_count - 1 : 0;
     for (uint32_t i = 0; i < c->piece_count; i++) {
         const mn__piece *p = &c->pieces[i];
-        const mn_plan_buffer *b = &c->plan->buffers[p->view.buffer];
+        const mn_plan_buffer *b = &c->plan->buffers[p->region.view.buffer];
         uint32_t from = p->written > 0 ? p->written - 1 : 0;
         uint32_t to = p->last_read > 0 ? p->last_read - 1 : 0;
         if (b->first_step > from || b->last_step < (to < last ? to : last))

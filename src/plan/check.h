@@ -8,10 +8,16 @@
 
 #include "memnet/plan.h"
 
-typedef struct mn__piece {
-    uint32_t node; /* who writes it */
+/* A view of a value, or of a part of one. */
+typedef struct mn__region {
     mn_view view;
     mn_shape shape;
+    uint64_t element; /* bytes of one element */
+} mn__region;
+
+typedef struct mn__piece {
+    uint32_t node; /* who writes it */
+    mn__region region;
     uint32_t written, last_read; /* times */
 } mn__piece;
 
@@ -32,15 +38,19 @@ typedef struct mn__checker {
 const mn_node *mn__check_node(const mn__checker *c, uint32_t n);
 /* Reports "plan: node n 'name': what". */
 mn_status mn__check_wrong(const mn__checker *c, uint32_t n, const char *what);
-bool mn__check_is_elementwise(mn_prim prim);
-bool mn__check_is_dense(mn_view view, mn_shape shape);
-bool mn__check_same_place(mn_view a, mn_view b, mn_shape shape);
+/* Where node n's value lies. */
+mn__region mn__check_region(const mn__checker *c, uint32_t n);
+/* Whether node n's kernel may write exactly over its input x. */
+bool mn__check_may_be_in_place(const mn__checker *c, uint32_t n, uint32_t x);
+bool mn__check_is_dense(const mn__region *region);
+/* Both of the same shape. */
+bool mn__check_same_place(const mn__region *a, const mn__region *b);
 /* Elements from the start of its buffer to the end of the value. */
-uint64_t mn__check_extent(mn_view view, mn_shape shape);
+uint64_t mn__check_extent(const mn__region *region);
 /* Of the arena; views must lie inside their buffers. */
-uint64_t mn__check_first_byte(const mn__checker *c, mn_view view);
-uint64_t mn__check_byte_after(const mn__checker *c, mn_view view, mn_shape shape);
-bool mn__check_overlap(const mn__checker *c, mn_view a, mn_shape of_a, mn_view b, mn_shape of_b);
+uint64_t mn__check_first_byte(const mn__checker *c, const mn__region *region);
+uint64_t mn__check_byte_after(const mn__checker *c, const mn__region *region);
+bool mn__check_overlap(const mn__checker *c, const mn__region *a, const mn__region *b);
 
 /* check_kernels.c */
 mn_status mn__check_kernels(const mn__checker *c);

@@ -29,7 +29,10 @@ mn_status mn__check_figures(const mn_graph *graph, const mn_plan *plan, mn_error
     size_t weights = 0;
     size_t peak = 0;
     for (uint32_t t = 0; t < mn_graph_tensor_count(graph); t++)
-        weights += sizeof(float) * mn_graph_tensor_elements(graph, t);
+        if (mn_graph_node(graph, mn_graph_tensor(graph, t)->node)->constant_bytes == 0)
+            weights += sizeof(float) * mn_graph_tensor_elements(graph, t);
+    for (uint32_t n = 0; n < mn_graph_node_count(graph); n++)
+        weights += mn_graph_node(graph, n)->constant_bytes;
     for (uint32_t t = 0; t == 0 || t < plan->step_count; t++) {
         size_t live = 0;
         for (uint32_t i = 0; i < plan->buffer_count; i++)
@@ -46,9 +49,9 @@ mn_status mn__check_figures(const mn_graph *graph, const mn_plan *plan, mn_error
     }
     if (plan->arena_bytes % plan->align != 0 || plan->weights_bytes != weights ||
         plan->total_bytes < weights || plan->total_bytes - weights != plan->arena_bytes ||
-        plan->lower_bound_bytes > peak || peak > plan->arena_bytes ||
+        plan->peak_bytes != peak || plan->lower_bound_bytes > peak || peak > plan->arena_bytes ||
         plan->order_proven != (peak == plan->lower_bound_bytes) ||
-        plan->offsets_proven != (peak == plan->arena_bytes) || plan->macs != mn_graph_macs(graph))
+        (peak == plan->arena_bytes && !plan->offsets_proven) || plan->macs != mn_graph_macs(graph))
         return mn_error_set(err,
                             MN_ERR_INTERNAL,
                             "plan: the figures contradict each other (arena %zu, peak %zu, "

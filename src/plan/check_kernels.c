@@ -6,7 +6,7 @@
 
 #include "kernels/mn_f32.h"
 
-static size_t scratch_needed(const mn__checker *c, uint32_t n)
+static size_t scratch_needed(const mn__checker *c, uint32_t n, bool in_place)
 {
     const mn_node *node = mn__check_node(c, n);
     if (node->prim != MN_PRIM_CONV)
@@ -32,15 +32,20 @@ static size_t scratch_needed(const mn__checker *c, uint32_t n)
         .groups = (int32_t)node->groups,
     };
     bool depthwise = node->groups == in.c && node->shape.c == in.c;
-    int32_t bytes = depthwise ? mn_f32_depthwise_scratch_bytes(&w) : mn_f32_conv_scratch_bytes(&w);
-    return bytes > 0 ? (size_t)bytes : 0;
+    int32_t bytes = in_place    ? mn_f32_depthwise_in_place_scratch_bytes(&w)
+                    : depthwise ? mn_f32_depthwise_scratch_bytes(&w)
+                                : mn_f32_conv_scratch_bytes(&w);
+    if (bytes < 0) /* the kernel refuses: no scratch is large enough */
+        return SIZE_MAX;
+    return in_place ? (size_t)bytes / sizeof(float) * mn__check_region(c, n).element
+                    : (size_t)bytes;
 }
 
 static mn_status check_scratch(const mn__checker *c, uint32_t t)
 {
     uint32_t n = c->plan->steps[t].node;
     uint32_t scratch = c->plan->steps[t].scratch;
-    size_t needed = scratch_needed(c, n);
+    size_t needed = scratch_needed(c, n, c->plan->steps[t].in_place);
     if (scratch == MN_NONE)
         return needed == 0 ? MN_OK : mn__check_wrong(c, n, "has no scratch");
     if (scratch >= c->plan->buffer_count || c->plan->buffers[scratch].bytes < needed)
@@ -51,27 +56,26 @@ static mn_status check_scratch(const mn__checker *c, uint32_t t)
     for (uint32_t i = 0; i < c->piece_count; i++) {
         const mn__piece *p = &c->pieces[i];
         if (p->written <= t + 1 && t + 1 <= p->last_read &&
-            mn__check_first_byte(c, p->view) < b->offset + b->bytes &&
-            b->offset < mn__check_byte_after(c, p->view, p->shape))
+            mn__check_first_byte(c, &p->region) < b->offset + b->bytes &&
+            b->offset < mn__check_byte_after(c, &p->region))
             return mn__check_wrong(c, n, "its scratch lies on a value that is needed");
     }
     return MN_OK;
 }
 
-/* Input and output of a kernel share no byte, or for element-wise kernels all of them. */
+/* Input and output of a kernel share no byte, or all of them where the kernel can. */
 mn_status mn__check_kernels(const mn__checker *c)
 {
     for (uint32_t t = 0; t < c->plan->step_count; t++) {
         uint32_t n = c->plan->steps[t].node;
         const mn_node *node = mn__check_node(c, n);
-        mn_view out = c->plan->views[n];
+        mn__region out = mn__check_region(c, n);
         bool in_place = false;
         for (uint32_t i = 0; node->prim != MN_PRIM_CONCAT && i < node->input_count; i++) {
-            mn_view in = c->plan->views[node->inputs[i]];
-            mn_shape shape = mn__check_node(c, node->inputs[i])->shape;
-            if (mn__check_is_elementwise(node->prim) && mn__check_same_place(in, out, shape))
+            mn__region in = mn__check_region(c, node->inputs[i]);
+            if (mn__check_may_be_in_place(c, n, node->inputs[i]) && mn__check_same_place(&in, &out))
                 in_place = true;
-            else if (mn__check_overlap(c, in, shape, out, node->shape))
+            else if (mn__check_overlap(c, &in, &out))
                 return mn__check_wrong(c, n, "its result overlaps an input");
         }
         if (in_place != c->plan->steps[t].in_place)

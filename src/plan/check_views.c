@@ -15,57 +15,74 @@ mn_status mn__check_wrong(const mn__checker *c, uint32_t n, const char *what)
         c->err, MN_ERR_INTERNAL, "plan: node %u '%s': %s", n, mn__check_node(c, n)->name, what);
 }
 
-static uint64_t pixels(mn_shape shape)
+static uint64_t pixels(const mn__region *r)
 {
-    return (uint64_t)shape.h * shape.w;
+    return (uint64_t)r->shape.h * r->shape.w;
+}
+
+mn__region mn__check_region(const mn__checker *c, uint32_t n)
+{
+    const mn_node *node = mn__check_node(c, n);
+    return (mn__region){.view = c->plan->views[n],
+                        .shape = node->shape,
+                        .element = node->element_bytes > 0 ? node->element_bytes : sizeof(float)};
 }
 
 /* With one pixel the stride says nothing. */
-bool mn__check_same_place(mn_view a, mn_view b, mn_shape shape)
+bool mn__check_same_place(const mn__region *a, const mn__region *b)
 {
-    return a.buffer == b.buffer && a.channel_offset == b.channel_offset &&
-           (pixels(shape) == 1 || a.pixel_stride == b.pixel_stride);
+    return a->view.buffer == b->view.buffer && a->view.channel_offset == b->view.channel_offset &&
+           a->element == b->element &&
+           (pixels(a) == 1 || a->view.pixel_stride == b->view.pixel_stride);
 }
 
-bool mn__check_is_dense(mn_view view, mn_shape shape)
+bool mn__check_is_dense(const mn__region *r)
 {
-    return pixels(shape) == 1 || view.pixel_stride == shape.c;
+    return pixels(r) == 1 || r->view.pixel_stride == r->shape.c;
 }
 
-bool mn__check_is_elementwise(mn_prim prim)
+/* Element by element, or row by row where a ring of rows keeps what is still read. */
+bool mn__check_may_be_in_place(const mn__checker *c, uint32_t n, uint32_t x)
 {
-    return prim == MN_PRIM_ADD || prim == MN_PRIM_RELU || prim == MN_PRIM_RELU6;
+    const mn_node *node = mn__check_node(c, n);
+    mn__region from = mn__check_region(c, x);
+    mn__region to = mn__check_region(c, n);
+    if (!mn_shape_equal(from.shape, to.shape) || from.element != to.element)
+        return false;
+    return node->prim == MN_PRIM_ADD || node->prim == MN_PRIM_RELU || node->prim == MN_PRIM_RELU6 ||
+           (node->prim == MN_PRIM_CONV && node->groups == node->shape.c &&
+            node->window.stride_h == 1 && node->window.stride_w == 1);
 }
 
-uint64_t mn__check_extent(mn_view view, mn_shape shape)
+uint64_t mn__check_extent(const mn__region *r)
 {
-    return view.channel_offset + (pixels(shape) - 1) * view.pixel_stride + shape.c;
+    return r->view.channel_offset + (pixels(r) - 1) * r->view.pixel_stride + r->shape.c;
 }
 
-uint64_t mn__check_first_byte(const mn__checker *c, mn_view view)
+uint64_t mn__check_first_byte(const mn__checker *c, const mn__region *r)
 {
-    return c->plan->buffers[view.buffer].offset + sizeof(float) * (uint64_t)view.channel_offset;
+    return c->plan->buffers[r->view.buffer].offset + r->element * r->view.channel_offset;
 }
 
-uint64_t mn__check_byte_after(const mn__checker *c, mn_view view, mn_shape shape)
+uint64_t mn__check_byte_after(const mn__checker *c, const mn__region *r)
 {
-    return c->plan->buffers[view.buffer].offset + sizeof(float) * mn__check_extent(view, shape);
+    return c->plan->buffers[r->view.buffer].offset + r->element * mn__check_extent(r);
 }
 
 /* Exact for views of equal stride; others overlap as soon as their outer ranges do. */
-bool mn__check_overlap(const mn__checker *c, mn_view a, mn_shape of_a, mn_view b, mn_shape of_b)
+bool mn__check_overlap(const mn__checker *c, const mn__region *a, const mn__region *b)
 {
     uint64_t from_a = mn__check_first_byte(c, a);
     uint64_t from_b = mn__check_first_byte(c, b);
-    if (from_b >= mn__check_byte_after(c, a, of_a) || from_a >= mn__check_byte_after(c, b, of_b))
+    if (from_b >= mn__check_byte_after(c, a) || from_a >= mn__check_byte_after(c, b))
         return false;
-    if (pixels(of_a) == 1 || pixels(of_b) == 1 || a.pixel_stride != b.pixel_stride)
+    uint64_t stride = a->element * a->view.pixel_stride;
+    if (pixels(a) == 1 || pixels(b) == 1 || stride != b->element * b->view.pixel_stride)
         return true;
     /* The later one begins in some pixel of the earlier one: in that one's channels, or so late
      * that it runs into the next pixel. */
-    uint64_t stride = sizeof(float) * (uint64_t)a.pixel_stride;
+    const mn__region *early = from_a < from_b ? a : b;
+    const mn__region *late = from_a < from_b ? b : a;
     uint64_t at = (from_a < from_b ? from_b - from_a : from_a - from_b) % stride;
-    uint64_t width_early = sizeof(float) * (uint64_t)(from_a < from_b ? of_a.c : of_b.c);
-    uint64_t width_late = sizeof(float) * (uint64_t)(from_a < from_b ? of_b.c : of_a.c);
-    return at < width_early || at + width_late > stride;
+    return at < early->element * early->shape.c || at + late->element * late->shape.c > stride;
 }

@@ -43,7 +43,8 @@ static void touch_all(const mn_graph *graph,
 static void add_scratch(const mn__needs *needs, mn__liveness *l)
 {
     for (uint32_t t = 0; t < l->step_count; t++) {
-        size_t bytes = needs->scratch_bytes[l->steps[t].node];
+        uint32_t n = l->steps[t].node;
+        size_t bytes = l->steps[t].in_place ? needs->in_place_bytes[n] : needs->scratch_bytes[n];
         if (bytes == 0)
             continue;
         l->steps[t].scratch = l->buffer_count;

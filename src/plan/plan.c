@@ -1,157 +1,128 @@
 /*
- * The planner: tries layouts and keeps the one with the smallest arena. A layout is a way to join
- * each concat, an order, the aliases that these allow, and offsets.
+ * The planner: rooms one after another.
  *
- * The search starts with every concat in slices, which saves its copy but keeps its whole buffer
- * alive from the first slice on, and turns concats over one by one where that makes the arena
- * smaller. A search for a network plans every candidate, so all of this has to take no more than
- * a few milliseconds for a hundred nodes.
+ *     needs -> values -> order (and which value lies inside which) -> alias -> liveness -> offsets
+ *
+ * A search for a network plans every candidate, so all of this has to take no more than a few
+ * milliseconds for a hundred nodes.
  */
 #include "memnet/plan.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/size.h"
-#include "plan/bound.h"
+#include "plan/alias.h"
 #include "plan/liveness.h"
 #include "plan/offsets.h"
 #include "plan/order.h"
 #include "plan/paper_metric.h"
 
-static const uint32_t most_passes = 2;
-/* Nodes times concats turned over: bounds the time for large imported graphs. */
-static const uint32_t most_work = 20000;
 /* Of the exact search for offsets: some tens of milliseconds, where they are spent at all. */
-static const uint64_t most_states = 20000;
+static const uint64_t most_placements = 20000;
 
 typedef struct layout {
     mn__alias alias;
     mn__liveness liveness;
-    size_t arena_bytes;
+    mn__placement placement;
 } layout;
 
 typedef struct planner {
     const mn_graph *graph;
+    mn_plan_opts opts;
     mn__needs needs;
-    size_t bound_bytes;
-    uint8_t *joinings; /* (nodes) mn__joining of each concat */
-    uint32_t *order;   /* (nodes) */
-    uint32_t *when;    /* (nodes) */
-    uint32_t most_turned;
-    layout best;
-    bool has_best;
+    mn__values values;
+    mn__order order;
+    layout layout;
 } planner;
 
 mn_plan_opts mn_plan_opts_default(void)
 {
-    return (mn_plan_opts){.precision = MN_PRECISION_FLOAT32, .align = 16};
+    return (mn_plan_opts){
+        .precision = MN_PRECISION_FLOAT32, .align = 16, .max_states = MN_PLAN_MAX_STATES};
 }
 
 static void layout_done(layout *l)
 {
-    mn__alias_done(&l->alias);
     mn__liveness_done(&l->liveness);
+    mn__alias_done(&l->alias);
 }
 
-/* Lays out one order, in p->order. A layout whose liveness alone is no better than the best arena
- * is left without offsets. */
-static mn_status lay_out(planner *p, uint32_t step_count, layout *l, mn_error *err)
+static void planner_done(planner *p)
 {
-    for (uint32_t t = 0; t < step_count; t++)
-        p->when[p->order[t]] = t;
-    mn_status status = mn__alias_find(p->graph, &p->needs, p->joinings, p->when, &l->alias, err);
+    layout_done(&p->layout);
+    mn__order_done(&p->order);
+    mn__values_done(&p->values);
+    mn__needs_done(&p->needs);
+}
+
+/* Buffers and offsets for one order. */
+static mn_status lay_out(const planner *p, const mn__order *order, layout *l, mn_error *err)
+{
+    mn_status status = mn__alias_find(&p->values, order, &l->alias, err);
     if (status == MN_OK)
         status = mn__liveness_find(
-            p->graph, &p->needs, &l->alias, p->order, step_count, &l->liveness, err);
-    if (status != MN_OK)
-        return status;
-    l->arena_bytes = SIZE_MAX;
-    if (p->has_best && l->liveness.peak_bytes >= p->best.arena_bytes)
-        return MN_OK;
-    mn__placement placement = {0};
-    status = mn__offsets_find(l->liveness.buffers,
-                              l->liveness.buffer_count,
+            p->graph, &p->needs, &l->alias, order->steps, order->step_count, &l->liveness, err);
+    if (status == MN_OK && l->liveness.peak_bytes != order->peak_bytes)
+        status = mn_error_set(err,
+                              MN_ERR_INTERNAL,
+                              "plan: %zu bytes are alive at most, expected %zu",
                               l->liveness.peak_bytes,
-                              most_states,
-                              &placement,
-                              err);
+                              order->peak_bytes);
     if (status == MN_OK)
-        l->arena_bytes = placement.arena_bytes;
+        status = mn__offsets_find(l->liveness.buffers,
+                                  l->liveness.buffer_count,
+                                  l->liveness.peak_bytes,
+                                  most_placements,
+                                  &l->placement,
+                                  err);
     return status;
 }
 
-/* Tries all orders for the present joinings. Tells whether one became the best. */
-static mn_status try_orders(planner *p, bool *ret_improved, mn_error *err)
+/* Sizes, and what may lie where. */
+static mn_status prepare(planner *p, mn_error *err)
 {
-    mn__alias open = {0};
-    mn_status status = mn__alias_find(p->graph, &p->needs, p->joinings, NULL, &open, err);
-    *ret_improved = false;
-    for (int way = 0; way < MN__ORDER_WAYS && status == MN_OK; way++) {
-        layout l = {0};
-        uint32_t steps = 0;
-        status =
-            mn__order_find(p->graph, &p->needs, &open, (mn__order_way)way, p->order, &steps, err);
-        if (status == MN_OK)
-            status = lay_out(p, steps, &l, err);
-        if (status == MN_OK && (!p->has_best || l.arena_bytes < p->best.arena_bytes)) {
-            layout worse = p->best;
-            p->best = l;
-            l = worse;
-            p->has_best = true;
-            *ret_improved = true;
-        }
-        layout_done(&l);
-    }
-    mn__alias_done(&open);
+    mn_status status = mn__needs_find(p->graph, &p->opts, &p->needs, err);
+    if (status == MN_OK)
+        status = mn__values_find(p->graph, &p->needs, &p->values, err);
     return status;
 }
 
-/* Tries the other ways to join one concat and stays with the best. */
-static mn_status turn_over(planner *p, uint32_t concat, bool *ret_improved, mn_error *err)
+/* Lays out the graph's own order. */
+static mn_status lay_out_straight(planner *p, layout *l, mn_error *err)
 {
-    uint8_t best = p->joinings[concat];
-    mn_status status = MN_OK;
-    for (uint8_t other = 0; other < MN__JOININGS && status == MN_OK; other++) {
-        bool improved = false;
-        if (other == best)
-            continue;
-        p->joinings[concat] = other;
-        status = try_orders(p, &improved, err);
-        if (improved) {
-            best = other;
-            *ret_improved = true;
-        }
-    }
-    p->joinings[concat] = best;
+    mn__order straight = {0};
+    mn_status status = mn__order_find(&p->values, MN__STRAIGHT, 0, &straight, err);
+    if (status == MN_OK)
+        status = lay_out(p, &straight, l, err);
+    mn__order_done(&straight);
     return status;
 }
 
-static mn_status search(planner *p, mn_error *err)
+/* The best order, unless its buffers leave gaps and the graph's own order does better. */
+static mn_status make(planner *p, mn_error *err)
 {
-    uint32_t nodes = p->needs.node_count;
-    uint32_t turned = 0;
-    bool improved = false;
-    memset(p->joinings, MN__JOIN_IN_PLACE, nodes * sizeof *p->joinings);
-    mn_status status = try_orders(p, &improved, err);
-    for (uint32_t pass = 0; improved && pass < most_passes; pass++) {
-        improved = false;
-        for (uint32_t n = 0; n < nodes && status == MN_OK; n++) {
-            if (mn_graph_node(p->graph, n)->prim != MN_PRIM_CONCAT)
-                continue;
-            if (p->best.arena_bytes <= p->bound_bytes || turned++ >= p->most_turned)
-                return MN_OK;
-            status = turn_over(p, n, &improved, err);
+    layout straight = {0};
+    mn_status status = prepare(p, err);
+    if (status == MN_OK)
+        status = mn__order_find(&p->values, MN__SEARCH, p->opts.max_states, &p->order, err);
+    if (status == MN_OK)
+        status = lay_out(p, &p->order, &p->layout, err);
+    if (status == MN_OK && p->layout.placement.arena_bytes > p->order.peak_bytes) {
+        status = lay_out_straight(p, &straight, err);
+        if (status == MN_OK && straight.placement.arena_bytes < p->layout.placement.arena_bytes) {
+            layout worse = p->layout;
+            p->layout = straight;
+            straight = worse;
         }
     }
+    layout_done(&straight);
     return status;
 }
 
-/* Fills the figures of the plan and moves the best layout into it. */
+/* Fills the figures of the plan and moves the layout into it. */
 static mn_status finish(planner *p, mn_plan *plan, mn_error *err)
 {
-    layout *best = &p->best;
-    if (!mn_size_add(p->needs.weights_bytes, best->arena_bytes, &plan->total_bytes))
+    if (!mn_size_add(p->needs.weights_bytes, p->layout.placement.arena_bytes, &plan->total_bytes))
         return mn_error_set(err, MN_ERR_LIMIT, "weights and arena do not fit into memory");
     mn_status status =
         mn__paper_metric(p->graph, &plan->paper_intermediate_bytes, &plan->paper_total_bytes, err);
@@ -159,20 +130,24 @@ static mn_status finish(planner *p, mn_plan *plan, mn_error *err)
         return status;
     plan->precision = MN_PRECISION_FLOAT32;
     plan->align = p->needs.align;
-    plan->step_count = best->liveness.step_count;
-    plan->steps = best->liveness.steps;
-    best->liveness.steps = NULL;
-    plan->value_count = best->alias.value_count;
-    plan->views = best->alias.views;
-    best->alias.views = NULL;
-    plan->buffer_count = best->liveness.buffer_count;
-    plan->buffers = best->liveness.buffers;
-    best->liveness.buffers = NULL;
+    plan->sizes_only = p->opts.sizes_only;
+    plan->step_count = p->layout.liveness.step_count;
+    plan->steps = p->layout.liveness.steps;
+    p->layout.liveness.steps = NULL;
+    plan->value_count = p->layout.alias.value_count;
+    plan->views = p->layout.alias.views;
+    p->layout.alias.views = NULL;
+    plan->buffer_count = p->layout.liveness.buffer_count;
+    plan->buffers = p->layout.liveness.buffers;
+    p->layout.liveness.buffers = NULL;
     plan->weights_bytes = p->needs.weights_bytes;
-    plan->arena_bytes = best->arena_bytes;
-    plan->lower_bound_bytes = p->bound_bytes;
-    plan->order_proven = best->liveness.peak_bytes == p->bound_bytes;
-    plan->offsets_proven = best->arena_bytes == best->liveness.peak_bytes;
+    plan->arena_bytes = p->layout.placement.arena_bytes;
+    plan->peak_bytes = p->layout.liveness.peak_bytes;
+    plan->lower_bound_bytes = p->order.lower_bound_bytes;
+    plan->order_proven = plan->peak_bytes == p->order.lower_bound_bytes;
+    plan->offsets_proven = p->layout.placement.proven;
+    plan->greedy_peak_bytes = p->order.greedy_peak_bytes;
+    plan->states = p->order.states;
     plan->macs = mn_graph_macs(p->graph);
     return MN_OK;
 }
@@ -180,23 +155,14 @@ static mn_status finish(planner *p, mn_plan *plan, mn_error *err)
 mn_status
 mn_plan_create(const mn_graph *graph, const mn_plan_opts *opts, mn_plan **ret_plan, mn_error *err)
 {
-    mn_plan_opts defaults = mn_plan_opts_default();
-    uint32_t nodes = mn_graph_node_count(graph);
-    planner p = {.graph = graph, .most_turned = most_work / (nodes + 1) + 1};
+    planner p = {.graph = graph, .opts = opts == NULL ? mn_plan_opts_default() : *opts};
     mn_plan *plan = mn_calloc(1, sizeof *plan);
     mn_status status = MN_OK;
-    p.joinings = mn_calloc(nodes, sizeof *p.joinings);
-    p.order = mn_calloc(nodes, sizeof *p.order);
-    p.when = mn_calloc(nodes, sizeof *p.when);
-    if (plan == NULL || p.joinings == NULL || p.order == NULL || p.when == NULL) {
+    if (plan == NULL) {
         status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
         goto done;
     }
-    status = mn__needs_find(graph, opts == NULL ? &defaults : opts, &p.needs, err);
-    if (status == MN_OK)
-        status = mn__bound_find(graph, &p.needs, &p.bound_bytes, err);
-    if (status == MN_OK)
-        status = search(&p, err);
+    status = make(&p, err);
     if (status == MN_OK)
         status = finish(&p, plan, err);
     if (status == MN_OK)
@@ -207,11 +173,55 @@ mn_plan_create(const mn_graph *graph, const mn_plan_opts *opts, mn_plan **ret_pl
     plan = NULL;
 done:
     mn_plan_free(plan);
-    layout_done(&p.best);
-    mn__needs_done(&p.needs);
-    free(p.joinings);
-    free(p.order);
-    free(p.when);
+    planner_done(&p);
+    return status;
+}
+
+typedef enum verdict { FITS, FITS_NOT, UNKNOWN } verdict;
+
+/* Cheap answers: what no order can do without, then the graph's own order. Neither contradicts the
+ * plan: make() does not choose a larger arena than that of the graph's own order. */
+static mn_status decide(planner *p, size_t most_arena_bytes, verdict *ret_verdict, mn_error *err)
+{
+    mn__order bound = {0};
+    mn_status status = mn__order_find(&p->values, MN__JUST_BOUND, 0, &bound, err);
+    bool is_over = bound.lower_bound_bytes > most_arena_bytes;
+    mn__order_done(&bound);
+    *ret_verdict = is_over ? FITS_NOT : UNKNOWN;
+    if (status != MN_OK || is_over)
+        return status;
+    status = lay_out_straight(p, &p->layout, err);
+    if (status == MN_OK && p->layout.placement.arena_bytes <= most_arena_bytes)
+        *ret_verdict = FITS;
+    return status;
+}
+
+mn_status mn_plan_fits(const mn_graph *graph,
+                       const mn_plan_opts *opts,
+                       size_t most_arena_bytes,
+                       size_t most_total_bytes,
+                       bool *ret_fits,
+                       mn_error *err)
+{
+    planner p = {.graph = graph, .opts = opts == NULL ? mn_plan_opts_default() : *opts};
+    mn_plan *plan = NULL;
+    verdict found = FITS_NOT;
+    mn_status status = prepare(&p, err);
+    if (status != MN_OK || p.needs.weights_bytes > most_total_bytes)
+        goto done;
+    size_t most = most_total_bytes - p.needs.weights_bytes;
+    most = most < most_arena_bytes ? most : most_arena_bytes;
+    status = decide(&p, most, &found, err);
+    if (status != MN_OK || found != UNKNOWN)
+        goto done;
+    status = mn_plan_create(graph, opts, &plan, err);
+    if (status == MN_OK)
+        found = plan->arena_bytes <= most ? FITS : FITS_NOT;
+done:
+    if (status == MN_OK)
+        *ret_fits = found == FITS;
+    mn_plan_free(plan);
+    planner_done(&p);
     return status;
 }
 

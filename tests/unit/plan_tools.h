@@ -1,6 +1,5 @@
-/* What the tests of plan/ share: short graph building, random graphs, and a simulator that runs a
- * plan on symbols. Every element of every value has a symbol that follows from the graph alone;
- * the simulator moves symbols through the arena and says whether each kernel finds its own. */
+/* What the tests of plan/ share: short graph building, random graphs, and stand-ins for the
+ * kernels' functions that say how much scratch they need. plan_sim.h runs plans. */
 #ifndef MN_PLAN_TOOLS_H
 #define MN_PLAN_TOOLS_H
 
@@ -14,6 +13,7 @@
 /* Stand for the kernels' own functions, so that tests can ask for scratch. */
 static int32_t conv_scratch = 0;
 static int32_t depthwise_scratch = 0;
+static int32_t depthwise_in_place_scratch = -1; /* the kernel refuses */
 
 int32_t mn_f32_conv_scratch_bytes(const mn_f32_window *window)
 {
@@ -25,6 +25,13 @@ int32_t mn_f32_depthwise_scratch_bytes(const mn_f32_window *window)
 {
     (void)window;
     return depthwise_scratch;
+}
+
+int32_t mn_f32_depthwise_in_place_scratch_bytes(const mn_f32_window *window)
+{
+    bool possible = window->stride_h == 1 && window->stride_w == 1 &&
+                    window->out_h == window->in_h && window->out_w == window->in_w;
+    return possible ? depthwise_in_place_scratch : -1;
 }
 
 /* ---- building -------------------------------------------------------------------------------- */
@@ -77,7 +84,7 @@ static inline uint32_t tool_conv(tool *t, uint32_t x, uint32_t channels)
     return tool_window(t, MN_PRIM_CONV, x, channels, 3, 1);
 }
 
-static inline uint32_t tool_depthwise(tool *t, uint32_t x)
+static inline uint32_t tool_depthwise_by(tool *t, uint32_t x, uint32_t stride)
 {
     mn_shape in = mn_graph_builder_shape(t->builder, x);
     return tool_add(t,
@@ -86,9 +93,14 @@ static inline uint32_t tool_depthwise(tool *t, uint32_t x)
                                    .input_count = 1,
                                    .channels = in.c,
                                    .groups = in.c,
-                                   .window = mn_window_same(in, 3, 3, 1, 1),
+                                   .window = mn_window_same(in, 3, 3, stride, 1),
                                    .bias = true,
                                    .layer = MN_NONE});
+}
+
+static inline uint32_t tool_depthwise(tool *t, uint32_t x)
+{
+    return tool_depthwise_by(t, x, 1);
 }
 
 static inline uint32_t tool_one(tool *t, mn_prim prim, uint32_t x)
@@ -198,7 +210,7 @@ static inline void tool_random_node(tool *t, mn_random *random, const tool_rando
         tool_window(t, MN_PRIM_CONV, x, channels, 3, stride);
         break;
     case 3:
-        tool_depthwise(t, x);
+        tool_depthwise_by(t, x, stride);
         break;
     case 4:
         tool_window(t, MN_PRIM_MAX_POOL, x, 0, 3, stride);
@@ -261,228 +273,6 @@ static inline mn_graph *tool_random_graph(mn_random *random, tool_random opts)
             outputs[count++] = n;
     }
     return tool_finish(&t, count, outputs);
-}
-
-/* ---- the simulator --------------------------------------------------------------------------- */
-
-typedef struct sim {
-    const mn_graph *graph;
-    const mn_plan *plan;
-    uint64_t **symbols; /* (nodes) of each value: (H,W,C) */
-    uint64_t *arena;    /* one symbol for each float */
-    size_t floats;
-    uint64_t poison;
-    const char *problem; /* NULL: none so far */
-} sim;
-
-static inline void sim_fail(sim *s, const char *problem)
-{
-    if (s->problem == NULL)
-        s->problem = problem;
-}
-
-static inline uint64_t *sim_at(sim *s, mn_view view, mn_shape shape, size_t element)
-{
-    size_t pixel = element / shape.c;
-    size_t channel = element % shape.c;
-    if (view.buffer >= s->plan->buffer_count) {
-        sim_fail(s, "no such buffer");
-        return NULL;
-    }
-    const mn_plan_buffer *b = &s->plan->buffers[view.buffer];
-    size_t inside = view.channel_offset + pixel * view.pixel_stride + channel;
-    size_t at = b->offset / sizeof(float) + inside;
-    if (b->offset % sizeof(float) != 0 || at >= s->floats || (inside + 1) * 4 > b->bytes) {
-        sim_fail(s, "an access leaves its buffer or the arena");
-        return NULL;
-    }
-    return &s->arena[at];
-}
-
-static inline void sim_write(sim *s, mn_view view, mn_shape shape, size_t e, uint64_t symbol)
-{
-    uint64_t *at = sim_at(s, view, shape, e);
-    if (at != NULL)
-        *at = symbol;
-}
-
-static inline void sim_read(sim *s, uint32_t value, size_t e)
-{
-    uint64_t *at = sim_at(s, s->plan->views[value], mn_graph_node(s->graph, value)->shape, e);
-    if (at != NULL && *at != s->symbols[value][e])
-        sim_fail(s, "a read finds something else");
-}
-
-static inline void sim_read_all(sim *s, uint32_t value)
-{
-    size_t count = mn_shape_elements(mn_graph_node(s->graph, value)->shape);
-    for (size_t e = 0; e < count; e++)
-        sim_read(s, value, e);
-}
-
-/* Writes all of a value: its symbols, or poison. */
-static inline void sim_write_all(sim *s, uint32_t value, bool poison)
-{
-    mn_shape shape = mn_graph_node(s->graph, value)->shape;
-    for (size_t e = 0; e < mn_shape_elements(shape); e++)
-        sim_write(s, s->plan->views[value], shape, e, poison ? s->poison++ : s->symbols[value][e]);
-}
-
-static inline void sim_poison_scratch(sim *s, uint32_t step)
-{
-    const mn_step *st = &s->plan->steps[step];
-    const mn_node *node = mn_graph_node(s->graph, st->node);
-    mn_shape in =
-        node->input_count > 0 ? mn_graph_node(s->graph, node->inputs[0])->shape : (mn_shape){0};
-    bool depthwise = node->groups == in.c && node->shape.c == in.c;
-    size_t bytes = node->prim != MN_PRIM_CONV ? 0
-                   : depthwise                ? (size_t)depthwise_scratch
-                                              : (size_t)conv_scratch;
-    if (bytes == 0)
-        return;
-    if (st->scratch >= s->plan->buffer_count) {
-        sim_fail(s, "no scratch");
-        return;
-    }
-    const mn_plan_buffer *b = &s->plan->buffers[st->scratch];
-    size_t first = b->offset / sizeof(float);
-    size_t count = (bytes + 3) / sizeof(float);
-    if (b->bytes < bytes || first + count > s->floats) {
-        sim_fail(s, "scratch leaves the arena");
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        s->arena[first + i] = s->poison++;
-}
-
-/* Poisons what no living buffer covers: recorded lifetimes must be long enough. */
-static inline void sim_poison_dead(sim *s, uint32_t step)
-{
-    bool *covered = calloc(s->floats + 1, sizeof *covered);
-    assert_non_null(covered);
-    for (uint32_t i = 0; i < s->plan->buffer_count; i++) {
-        const mn_plan_buffer *b = &s->plan->buffers[i];
-        for (size_t f = b->offset / 4; f < (b->offset + b->bytes) / 4 && f < s->floats; f++)
-            covered[f] = covered[f] || (b->first_step <= step && step <= b->last_step);
-    }
-    for (size_t f = 0; f < s->floats; f++)
-        if (!covered[f])
-            s->arena[f] = s->poison++;
-    free(covered);
-}
-
-/* One copy for each input that does not lie in its slot already. */
-static inline void sim_concat(sim *s, uint32_t n)
-{
-    const mn_node *node = mn_graph_node(s->graph, n);
-    uint32_t channel = 0;
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        mn_shape shape = mn_graph_node(s->graph, node->inputs[i])->shape;
-        mn_view slot = s->plan->views[n];
-        slot.channel_offset += channel;
-        for (size_t e = 0; e < mn_shape_elements(shape); e++) {
-            sim_read(s, node->inputs[i], e);
-            sim_write(s, slot, shape, e, s->symbols[node->inputs[i]][e]);
-        }
-        channel += shape.c;
-    }
-}
-
-static inline void sim_step(sim *s, uint32_t step)
-{
-    uint32_t n = s->plan->steps[step].node;
-    const mn_node *node = mn_graph_node(s->graph, n);
-    if (node->prim == MN_PRIM_INPUT || node->prim == MN_PRIM_RESHAPE) {
-        sim_fail(s, "a step for a node that has no kernel");
-    } else if (node->prim == MN_PRIM_CONCAT) {
-        sim_concat(s, n);
-    } else if (node->prim == MN_PRIM_ADD || node->prim == MN_PRIM_RELU ||
-               node->prim == MN_PRIM_RELU6) {
-        for (size_t e = 0; e < mn_shape_elements(node->shape); e++) {
-            for (uint32_t i = 0; i < node->input_count; i++)
-                sim_read(s, node->inputs[i], e);
-            sim_write(s, s->plan->views[n], node->shape, e, s->symbols[n][e]);
-        }
-    } else { /* reads and writes in any order: the result must not touch the inputs */
-        sim_poison_scratch(s, step);
-        sim_write_all(s, n, true);
-        for (uint32_t i = 0; i < node->input_count; i++)
-            sim_read_all(s, node->inputs[i]);
-        sim_write_all(s, n, false);
-        sim_poison_scratch(s, step);
-        sim_read_all(s, n);
-    }
-}
-
-/* A value's symbols: its own for what a kernel makes, the inputs' for concats and reshapes. */
-static inline uint64_t *sim_symbols(const sim *s, uint32_t n)
-{
-    const mn_node *node = mn_graph_node(s->graph, n);
-    size_t count = mn_shape_elements(node->shape);
-    uint64_t *symbols = calloc(count, sizeof *symbols);
-    assert_non_null(symbols);
-    for (size_t e = 0; e < count; e++)
-        symbols[e] = ((uint64_t)n + 1) << 32 | e;
-    if (node->prim == MN_PRIM_RESHAPE)
-        memcpy(symbols, s->symbols[node->inputs[0]], count * sizeof *symbols);
-    uint32_t channel = 0;
-    for (uint32_t i = 0; node->prim == MN_PRIM_CONCAT && i < node->input_count; i++) {
-        uint32_t width = mn_graph_node(s->graph, node->inputs[i])->shape.c;
-        for (size_t e = 0; e < count; e++) {
-            size_t c = e % node->shape.c;
-            if (c >= channel && c < channel + width)
-                symbols[e] = s->symbols[node->inputs[i]][e / node->shape.c * width + (c - channel)];
-        }
-        channel += width;
-    }
-    return symbols;
-}
-
-static inline void sim_run(sim *s)
-{
-    uint32_t nodes = mn_graph_node_count(s->graph);
-    sim_poison_dead(s, 0);
-    for (uint32_t n = 0; n < nodes; n++)
-        if (mn_graph_node(s->graph, n)->prim == MN_PRIM_INPUT)
-            sim_write_all(s, n, false);
-    for (uint32_t n = 0; n < nodes; n++)
-        if (mn_graph_node(s->graph, n)->prim == MN_PRIM_INPUT)
-            sim_read_all(s, n);
-    for (uint32_t t = 0; t < s->plan->step_count && s->problem == NULL; t++) {
-        if (t > 0)
-            sim_poison_dead(s, t);
-        sim_step(s, t);
-    }
-    for (uint32_t i = 0; i < mn_graph_output_count(s->graph); i++) {
-        uint32_t n = mn_graph_output(s->graph, i);
-        mn_shape shape = mn_graph_node(s->graph, n)->shape;
-        if (shape.h * shape.w > 1 && s->plan->views[n].pixel_stride != shape.c)
-            sim_fail(s, "an output is not dense");
-        sim_read_all(s, n);
-    }
-}
-
-/* NULL when every kernel finds its inputs and the outputs are there at the end; else what went
- * wrong first. */
-static inline const char *sim_problem(const mn_graph *graph, const mn_plan *plan)
-{
-    uint32_t nodes = mn_graph_node_count(graph);
-    sim s = {.graph = graph,
-             .plan = plan,
-             .floats = plan->arena_bytes / sizeof(float),
-             .poison = UINT64_C(1) << 63};
-    s.symbols = calloc(nodes, sizeof *s.symbols);
-    s.arena = calloc(s.floats + 1, sizeof *s.arena);
-    assert_non_null(s.symbols);
-    assert_non_null(s.arena);
-    for (uint32_t n = 0; n < nodes; n++)
-        s.symbols[n] = sim_symbols(&s, n);
-    sim_run(&s);
-    for (uint32_t n = 0; n < nodes; n++)
-        free(s.symbols[n]);
-    free(s.symbols);
-    free(s.arena);
-    return s.problem;
 }
 
 #endif
