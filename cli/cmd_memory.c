@@ -27,6 +27,12 @@ typedef struct request {
     bool json;
 } request;
 
+/* What the sizes stand for. */
+static const char *precision_text(const mn__pipeline *network)
+{
+    return network->is_imported ? "as in the file" : mn_precision_name(network->plan->precision);
+}
+
 static json_t *steps_json(const mn__pipeline *network)
 {
     const mn_plan *plan = network->plan;
@@ -57,11 +63,12 @@ static json_t *steps_json(const mn__pipeline *network)
 static json_t *network_json(const mn__pipeline *network)
 {
     const mn_plan *plan = network->plan;
-    return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:o}",
+    return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:i, s:I, s:I, s:I, s:I, "
+                     "s:o}",
                      "file",
                      mn__json_text(network->path),
                      "precision",
-                     mn_precision_name(plan->precision),
+                     precision_text(network),
                      "weights_bytes",
                      (json_int_t)plan->weights_bytes,
                      "arena_bytes",
@@ -70,10 +77,16 @@ static json_t *network_json(const mn__pipeline *network)
                      (json_int_t)plan->total_bytes,
                      "lower_bound_bytes",
                      (json_int_t)plan->lower_bound_bytes,
+                     "peak_bytes",
+                     (json_int_t)plan->peak_bytes,
+                     "greedy_peak_bytes",
+                     (json_int_t)plan->greedy_peak_bytes,
                      "order_proven",
                      (int)plan->order_proven,
                      "offsets_proven",
                      (int)plan->offsets_proven,
+                     "states",
+                     (int)plan->states,
                      "macs",
                      (json_int_t)plan->macs,
                      "parameters",
@@ -103,8 +116,10 @@ static int print_all_json(const mn__pipeline *networks, uint32_t count)
 
 static const char *proof_text(const mn_plan *plan)
 {
-    if (plan->order_proven && plan->offsets_proven)
+    if (plan->arena_bytes == plan->lower_bound_bytes)
         return "reached, so the arena is the smallest possible";
+    if (plan->order_proven && plan->offsets_proven)
+        return "the order is proven best, and so is the placement for this order";
     if (plan->order_proven)
         return "the order of the steps is proven best, the placement is not";
     if (plan->offsets_proven)
@@ -115,7 +130,7 @@ static const char *proof_text(const mn_plan *plan)
 static void print_summary(const mn__pipeline *network)
 {
     const mn_plan *plan = network->plan;
-    printf("%s (%s, batch 1)\n", network->path, mn_precision_name(plan->precision));
+    printf("%s (%s, batch 1)\n", network->path, precision_text(network));
     printf("  weights         %s\n", mn__bytes_text(plan->weights_bytes).text);
     printf("  arena           %s\n", mn__bytes_text(plan->arena_bytes).text);
     printf("  total           %s\n", mn__bytes_text(plan->total_bytes).text);
@@ -178,7 +193,7 @@ static void print_comparison(const mn__pipeline *networks, uint32_t count)
                mn__count_text(plan->arena_bytes).text,
                mn__count_text(plan->total_bytes).text,
                mn__count_text(plan->lower_bound_bytes).text,
-               plan->order_proven && plan->offsets_proven ? "yes" : "no",
+               plan->arena_bytes == plan->lower_bound_bytes ? "yes" : "no",
                mn__count_text(plan->macs).text,
                networks[i].path);
     }
@@ -264,13 +279,16 @@ static const mn__usage usage = {
         "Shows what networks need in exported C code, in bytes: `weights` are all constant "
         "tables,\n"
         "`arena` is the one read-write buffer, for one image at a time. FILE is an architecture\n"
-        "(.json) or a model (.safetensors).\n",
+        "(.json), a model (.safetensors) or any ONNX file (.onnx), whose elements count as the "
+        "file\n"
+        "states them.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .operand = "FILE",
     .operand_max = 10000,
     .examples = "  memnet memory architecture.json\n"
                 "  memnet memory study/best/model.safetensors --timeline --svg arena.svg\n"
+                "  memnet memory mobilenet.onnx --timeline\n"
                 "  memnet memory --compare a.json b.json\n"
                 "  memnet memory a.json b.json --json\n",
 };

@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "memnet/deploy.h"
+#include "memnet/onnx.h"
 
-typedef enum content { CONTENT_UNKNOWN, CONTENT_ARCHITECTURE, CONTENT_MODEL } content;
+typedef enum content { CONTENT_UNKNOWN, CONTENT_ARCHITECTURE, CONTENT_MODEL, CONTENT_ONNX } content;
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -42,6 +43,8 @@ static mn_status look_at(const char *path, content *ret_content, mn_error *err)
         *ret_content = CONTENT_ARCHITECTURE;
     else if (ends_with(path, ".safetensors"))
         *ret_content = CONTENT_MODEL;
+    else if (ends_with(path, ".onnx"))
+        *ret_content = CONTENT_ONNX;
     if (*ret_content != CONTENT_UNKNOWN)
         return MN_OK;
     FILE *file = fopen(path, "rb");
@@ -57,7 +60,8 @@ static mn_status look_at(const char *path, content *ret_content, mn_error *err)
     if (*ret_content == CONTENT_UNKNOWN)
         return mn_error_set(err,
                             MN_ERR_FORMAT,
-                            "%s: neither an architecture (JSON) nor a model (safetensors)",
+                            "%s: neither an architecture (JSON) nor a model (safetensors), and no "
+                            "name that ends in .onnx",
                             path);
     return MN_OK;
 }
@@ -82,15 +86,10 @@ static mn_status load_model(const char *path, mn__pipeline *pipeline, mn_error *
     return MN_OK;
 }
 
-mn_status mn__pipeline_load(const char *path, mn__pipeline *pipeline, mn_error *err)
+static mn_status load_network(content kind, const char *path, mn__pipeline *pipeline, mn_error *err)
 {
-    content kind = CONTENT_UNKNOWN;
-    pipeline->path = path;
-    mn_status status = look_at(path, &kind, err);
-    if (status != MN_OK)
-        return status;
-    status = kind == CONTENT_MODEL ? load_model(path, pipeline, err)
-                                   : mn_genotype_load(path, &pipeline->genotype, err);
+    mn_status status = kind == CONTENT_MODEL ? load_model(path, pipeline, err)
+                                             : mn_genotype_load(path, &pipeline->genotype, err);
     if (status != MN_OK)
         return status;
     status = mn_genotype_lower(&pipeline->genotype, &pipeline->graph, err);
@@ -100,9 +99,28 @@ mn_status mn__pipeline_load(const char *path, mn__pipeline *pipeline, mn_error *
     return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", path);
 }
 
+mn_status mn__pipeline_load(const char *path, mn__pipeline *pipeline, mn_error *err)
+{
+    content kind = CONTENT_UNKNOWN;
+    pipeline->path = path;
+    mn_status status = look_at(path, &kind, err);
+    if (status != MN_OK)
+        return status;
+    if (kind != CONTENT_ONNX)
+        return load_network(kind, path, pipeline, err);
+    pipeline->is_imported = true;
+    return mn_onnx_import(path, &pipeline->graph, err);
+}
+
 mn_status mn__pipeline_load_model(const char *path, mn__pipeline *pipeline, mn_error *err)
 {
     mn_status status = mn__pipeline_load(path, pipeline, err);
+    if (status == MN_OK && pipeline->is_imported)
+        return mn_error_set(err,
+                            MN_ERR_ARG,
+                            "%s: an ONNX file tells `memory` the sizes, nothing else; expected a "
+                            "model (.safetensors)",
+                            path);
     if (status == MN_OK && pipeline->model == NULL)
         return mn_error_set(
             err, MN_ERR_ARG, "%s: an architecture without weights, expected a model", path);
@@ -113,6 +131,7 @@ mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_e
 {
     mn_plan_opts opts = mn_plan_opts_default();
     opts.precision = precision;
+    opts.sizes_only = pipeline->is_imported;
     mn_status status =
         mn_deploy(pipeline->graph, pipeline->tensors, &pipeline->deployed, &pipeline->folded, err);
     if (status == MN_OK)

@@ -2,6 +2,7 @@
  * From a file to a network: what `memory`, `eval` and `export` have in common.
  *
  *     file -> genotype (and model) -> graph (and its tensors) -> deployed graph -> plan
+ *     ONNX file ------------------> graph ------------------> deployed graph -> plan (sizes only)
  */
 #ifndef MN_CLI_PIPELINE_H
 #define MN_CLI_PIPELINE_H
@@ -16,6 +17,7 @@
 typedef struct mn__pipeline {
     const char *path;
     mn_genotype genotype;
+    bool is_imported;    /* from an ONNX file: no genotype, no model, no tensors */
     mn_model *model;     /* NULL when the file was an architecture */
     mn_graph *graph;     /* batch norms unfolded */
     mn_tensors *tensors; /* in graph order; NULL without a model */
@@ -24,8 +26,9 @@ typedef struct mn__pipeline {
     mn_plan *plan;       /* of `deployed` */
 } mn__pipeline;
 
-/* Reads an architecture or a model, told apart by the file's name (.json, .safetensors) or else by
- * its first bytes, as far as graph and tensors. `path` is borrowed. Messages name the path. */
+/* Reads an architecture, a model or an ONNX file, told apart by the file's name (.json,
+ * .safetensors, .onnx) or else by its first bytes, as far as graph and tensors. `path` is borrowed.
+ * Messages name the path. */
 mn_status mn__pipeline_load(const char *path, mn__pipeline *pipeline, mn_error *err);
 
 /* As mn__pipeline_load(); an architecture without weights is MN_ERR_ARG. */
