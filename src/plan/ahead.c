@@ -61,13 +61,12 @@ static uint32_t find_alive(mn__ahead *a, const mn__board *b)
     return count;
 }
 
-/* Whether x may come to lie in a buffer that is alive already. */
-static bool may_lie_in_alive(const mn__board *b, uint32_t x)
+bool mn__may_lie_in_alive(const mn__board *b, uint32_t x)
 {
     const mn__lists *hosts = &b->values->hosts;
     for (uint32_t i = 0; i < mn__list_count(hosts, x); i++) {
         uint32_t h = mn__list_of(hosts, x)[i];
-        if (b->is_placed[h] || may_lie_in_alive(b, h))
+        if (b->is_placed[h] || mn__may_lie_in_alive(b, h))
             return true;
     }
     return false;
@@ -87,7 +86,7 @@ static void add_value(const mn__ahead *a, const mn__board *b, uint32_t x, sum *s
         return;
     if (mn__list_count(&b->values->hosts, x) == 0)
         s->own += b->values->bytes[x];
-    else if (!may_lie_in_alive(b, x))
+    else if (!mn__may_lie_in_alive(b, x))
         s->parts += b->values->needs->value_bytes[x];
 }
 
@@ -201,6 +200,7 @@ size_t mn__ahead_bytes(mn__ahead *ahead, const mn__board *board)
         return 0;
     uint32_t alive = find_alive(ahead, board);
     size_t most = look_at_concats(ahead, board, alive);
+    ahead->alive_count = alive;
     ahead->brink.count = 0;
     mn__ranking ranked = {.top =
                               ahead->top_count > 0 ? ahead->tops[ahead->top_count - 1] : MN_NONE};
@@ -218,5 +218,5 @@ size_t mn__ahead_bytes(mn__ahead *ahead, const mn__board *board)
         for (uint32_t i = 0; i < ahead->top_count; i++)
             most = mn__larger(most, bytes_either(ahead, board, &u, i, most));
     }
-    return ranked.count > 1 ? mn__bytes_of_last(ahead, board, &ranked, most) : most;
+    return ranked.count > 0 ? mn__bytes_of_last(ahead, board, &ranked, most) : most;
 }

@@ -38,7 +38,8 @@ typedef struct mn__ahead {
     size_t limit;              /* what is more than this is of no interest: for `brink` */
     size_t held[MN__MOST_TOPS]; /* scratch: what is alive now and needed when they run */
     uint64_t *held_during; /* (count + 1, words) scratch: nodes while which a buffer is needed */
-    uint32_t *alive;       /* (count + 1) scratch */
+    uint32_t alive_count;
+    uint32_t *alive; /* (count + 1) roots of what is alive on the board last looked at */
 } mn__ahead;
 
 mn_status mn__ahead_find(const mn__reach *reach, mn__ahead *ahead, mn_error *err);

@@ -54,6 +54,9 @@ typedef struct mn__ranking {
     mn__demand kernels[MN__MOST_RANKED];
 } mn__ranking;
 
+/* Whether x may come to lie in a buffer that is alive already. */
+bool mn__may_lie_in_alive(const mn__board *b, uint32_t x);
+
 /* While u runs, `held` of it alive now. With `top`, a concat that has no place yet, what may lie in
  * it does not count; MN_NONE = none. */
 size_t

@@ -17,57 +17,161 @@ void mn__rank(mn__ranking *k, mn__demand kernel)
     k->count += k->count < MN__MOST_RANKED;
 }
 
-/* What is left of the first `count` ranked kernels, all run but `last`, while that one runs. Each
- * left something on its way to the concat; ways that meet leave one thing. MN_NONE-like SIZE_MAX
- * when another one must run after `last`. */
-static size_t bytes_left(const mn__ahead *a, const mn__ranking *k, uint32_t count, uint32_t last)
+enum { MOST_WAYS = 64 };
+
+/* What lies in memory of values on their ways to the concat: one thing for each end. */
+typedef struct ways {
+    uint32_t count;
+    uint32_t ends[MOST_WAYS];
+    size_t bytes[MOST_WAYS];
+} ways;
+
+/* Adds the way of kernel h; of ways that meet one thing is left. More than there is room for do
+ * without, which makes the bound lower and keeps it one. */
+static void add_way(const mn__ahead *a, ways *w, uint32_t h)
+{
+    uint32_t at = h - a->reach->segment.first;
+    uint32_t i = 0;
+    while (i < w->count && w->ends[i] != a->end[at])
+        i++;
+    if (i < w->count) {
+        w->bytes[i] = mn__smaller(w->bytes[i], a->thread_bytes[at]);
+    } else if (w->count < MOST_WAYS) {
+        w->ends[w->count] = a->end[at];
+        w->bytes[w->count++] = a->thread_bytes[at];
+    }
+}
+
+static bool has_way(const ways *w, uint32_t end)
+{
+    for (uint32_t i = 0; i < w->count; i++)
+        if (w->ends[i] == end)
+            return true;
+    return false;
+}
+
+/* Rounded down, so that it can be added to a sum that was rounded up. */
+static size_t sum_of(const mn__ahead *a, const ways *w)
+{
+    size_t align = a->reach->values->needs->align;
+    size_t sum = 0;
+    for (uint32_t i = 0; i < w->count; i++)
+        sum += w->bytes[i];
+    return sum / align * align;
+}
+
+static bool leads_to(const mn__ahead *a, uint32_t x, uint32_t top)
+{
+    const mn__reach *r = a->reach;
+    uint32_t end = x < r->segment.first ? MN_NONE : a->end[x - r->segment.first];
+    return end != MN_NONE && a->top[end - r->segment.first] == top;
+}
+
+/* What the first `count` ranked kernels, all run but `last`, left on their ways. False when another
+ * one must run after `last`. */
+static bool
+find_left(const mn__ahead *a, const mn__ranking *k, uint32_t count, uint32_t last, ways *ret)
 {
     const mn__reach *r = a->reach;
     uint32_t first = r->segment.first;
     uint32_t u = k->kernels[last].node;
-    uint32_t ends[MN__MOST_RANKED];
-    size_t bytes[MN__MOST_RANKED];
-    uint32_t ways = 0;
+    ret->count = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t h = k->kernels[i].node;
         if (h == u)
             continue;
         if (mn__set_has(mn__reach_row(r, r->before, h), u - first))
-            return SIZE_MAX;
-        if (a->end[h - first] == a->end[u - first] ||
-            mn__set_has(mn__reach_row(r, r->before, u), h - first))
-            continue;
-        uint32_t w = 0;
-        while (w < ways && ends[w] != a->end[h - first])
-            w++;
-        if (w == ways) {
-            ends[ways] = a->end[h - first];
-            bytes[ways++] = a->thread_bytes[h - first];
-        } else {
-            bytes[w] = mn__smaller(bytes[w], a->thread_bytes[h - first]);
-        }
+            return false;
+        if (a->end[h - first] != a->end[u - first] &&
+            !mn__set_has(mn__reach_row(r, r->before, u), h - first))
+            add_way(a, ret, h);
     }
-    size_t left = 0;
-    for (uint32_t w = 0; w < ways; w++)
-        left += bytes[w];
-    return left;
+    return true;
+}
+
+/* What kernel n takes for its result at least, as long as the concat has no place. */
+static size_t result_bytes(const mn__ahead *a, const mn__board *b, uint32_t n)
+{
+    const mn__reach *r = a->reach;
+    if (!mn__is_kernel(r, n) || a->may_write_over[n - r->segment.first] || b->is_placed[n] ||
+        mn__may_lie_in_alive(b, n))
+        return 0;
+    return b->values->needs->value_bytes[n];
+}
+
+static bool is_in(const mn__ranking *k, uint32_t count, uint32_t n)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (k->kernels[i].node == n)
+            return true;
+    return false;
+}
+
+/*
+ * The last of the ranked kernels, u, reads one value x, and one kernel reads u. If other kernels
+ * have still to read x, either all of them run before u and leave something too, or x is there
+ * until after u: then the first step from there on that reads x or u's value has both beside its
+ * result. Returns the smaller of the two, 0 when nothing is known.
+ */
+static size_t bytes_around_last(
+    const mn__ahead *a, const mn__board *b, const mn__ranking *k, uint32_t count, uint32_t last)
+{
+    const mn__reach *r = a->reach;
+    const mn__values *v = r->values;
+    const mn__demand *u = &k->kernels[last];
+    size_t align = v->needs->align;
+    uint32_t first = r->segment.first;
+    if (mn__list_count(&v->inputs, u->node) != 1 || mn__list_count(&v->readers, u->node) != 1)
+        return 0;
+    uint32_t x = mn__list_of(&v->inputs, u->node)[0];
+    uint32_t next = mn__list_of(&v->readers, u->node)[0];
+    if (!b->is_placed[x] || b->root[x] != x || next >= r->segment.end)
+        return 0;
+    ways before = {0};
+    (void)find_left(a, k, count, last, &before);
+    ways after = before;
+    for (uint32_t i = 0; i < a->alive_count; i++)
+        if (a->alive[i] != x && leads_to(a, a->alive[i], k->top) &&
+            a->end[a->alive[i] - first] != a->end[u->node - first])
+            add_way(a, &after, a->alive[i]);
+    size_t result = result_bytes(a, b, next);
+    size_t left = sum_of(a, &before);
+    uint32_t others = 0;
+    for (uint32_t i = 0; i < mn__list_count(&v->readers, x); i++) {
+        uint32_t other = mn__list_of(&v->readers, x)[i];
+        if (other >= r->segment.end)
+            return 0;
+        if (b->done[other] || is_in(k, count, other) || other == next ||
+            mn__set_has(mn__reach_row(r, r->before, u->node), other - first))
+            continue;
+        others++;
+        result = mn__smaller(result, result_bytes(a, b, other));
+        if (leads_to(a, other, k->top) && a->end[other - first] != a->end[u->node - first] &&
+            !has_way(&before, a->end[other - first]))
+            add_way(a, &before, other);
+    }
+    if (others == 0)
+        return 0;
+    size_t all_before = u->during + mn__larger(left, sum_of(a, &before));
+    size_t there = (result_bytes(a, b, u->node) + result) / align * align;
+    return mn__smaller(all_before, v->bytes[x] + there + sum_of(a, &after));
 }
 
 size_t mn__bytes_of_last(const mn__ahead *a, const mn__board *b, const mn__ranking *k, size_t most)
 {
     size_t whole = b->values->bytes[k->top];
-    for (uint32_t count = 2; count <= k->count; count++) {
+    for (uint32_t count = 1; count <= k->count; count++) {
         size_t least = SIZE_MAX;
         for (uint32_t i = 0; i < count && least > most; i++) {
-            size_t left = bytes_left(a, k, count, i);
-            if (left == SIZE_MAX)
+            const mn__demand *u = &k->kernels[i];
+            ways left;
+            if (!find_left(a, k, count, i, &left))
                 continue;
             size_t apart =
-                k->kernels[i].during + left / b->values->needs->align * b->values->needs->align;
+                mn__larger(u->during + sum_of(a, &left), bytes_around_last(a, b, k, count, i));
             if (apart > most)
-                apart = mn__smaller(
-                    apart,
-                    whole + mn__bytes_during(a, b, k->kernels[i].held, k->kernels[i].node, k->top));
+                apart =
+                    mn__smaller(apart, whole + mn__bytes_during(a, b, u->held, u->node, k->top));
             least = mn__smaller(least, apart);
         }
         if (least != SIZE_MAX)
