@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -149,6 +150,20 @@ static int terminal_columns(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 100;
 }
 
+/* The end of a name that is too long for its column, which tells more than its beginning: imported
+ * names are paths. `ret` has room for NAME_COLUMNS + 1 bytes. */
+static const char *fit_name(const char *name, char *ret)
+{
+    size_t length = strlen(name);
+    if (length <= NAME_COLUMNS)
+        return name;
+    const char *tail = name + length - (NAME_COLUMNS - 3);
+    while (((unsigned char)*tail & 0xc0) == 0x80) /* not in the middle of a character */
+        tail++;
+    (void)snprintf(ret, NAME_COLUMNS + 1, "...%s", tail);
+    return ret;
+}
+
 static void print_timeline(const mn__pipeline *network)
 {
     const mn_plan *plan = network->plan;
@@ -161,13 +176,14 @@ static void print_timeline(const mn__pipeline *network)
     for (uint32_t s = 0; s < plan->step_count; s++) {
         const mn_step *step = &plan->steps[s];
         const mn_node *node = mn_graph_node(network->deployed, step->node);
+        char room[NAME_COLUMNS + 1];
         int filled = (int)((double)step->live_bytes / (double)peak * bar + 0.5);
         printf("%4" PRIu32 " %-*s %-*s %13s  ",
                s,
                OP_COLUMNS,
                mn_prim_name(node->prim),
                NAME_COLUMNS,
-               node->name,
+               fit_name(node->name, room),
                mn__count_text(step->live_bytes).text);
         for (int i = 0; i < filled; i++)
             putchar('#');

@@ -29,7 +29,7 @@ def small_network(path):
     r = m.node("Relu", [x])
     d = m.node("Conv", [r, m.initializer("d", (4, 1, 3, 3))], kernel_shape=[3, 3],
                pads=[1, 1, 1, 1], group=4)
-    s = m.node("Add", [m.node("Sigmoid", [d], name="gate"), r])
+    s = m.node("Add", [m.node("Sigmoid", [d], name="/block/block.1/a/rather/long/path/gate"), r])
     f = m.node("Flatten", [s])
     y = m.node("Gemm", [f, m.initializer("g", (256, 10))])
     m.output(y, ("N", 10))
@@ -78,7 +78,7 @@ class Onnx(unittest.TestCase):
         text = self.run_memnet("memory", "small.onnx", "--timeline", "--svg", "small.svg")
         self.assertEqual((text.returncode, text.stderr), (0, ""))
         self.assertIn("smallest possible", text.stdout)
-        self.assertIn("gate", text.stdout)
+        self.assertIn(" ...a/rather/long/path/gate ", text.stdout)
         self.assertTrue((self.folder / "small.svg").exists())
         table = self.run_memnet("memory", "small.onnx", "small.onnx", "--compare")
         self.assertEqual(table.stdout.count("small.onnx"), 2)
