@@ -141,9 +141,8 @@ static size_t bound_by_one(const mn__search *s)
 }
 
 mn_status mn__search_start(
-    mn__search *search_, mn__board *board, mn__segment segment, mn__effort effort, mn_error *err)
+    mn__search *s, mn__board *board, mn__segment segment, mn__effort effort, mn_error *err)
 {
-    mn__search *s = search_;
     mn_status status = mn__reach_find(board->values, segment, &s->reach, err);
     if (status == MN_OK)
         status = mn__ahead_find(&s->reach, &s->ahead, err);
@@ -172,12 +171,12 @@ mn_status mn__search_start(
     return MN_OK;
 }
 
-void mn__search_done(mn__search *search_)
+void mn__search_done(mn__search *s)
 {
-    mn__reach_done(&search_->reach);
-    mn__ahead_done(&search_->ahead);
-    mn__state_form_done(&search_->form);
-    free(search_->moves);
-    free(search_->lies_in);
-    *search_ = (mn__search){0};
+    mn__reach_done(&s->reach);
+    mn__ahead_done(&s->ahead);
+    mn__state_form_done(&s->form);
+    free(s->moves);
+    free(s->lies_in);
+    *s = (mn__search){0};
 }

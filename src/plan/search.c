@@ -233,7 +233,7 @@ static bool judge(frontier *f, mn__queued *q)
     return false;
 }
 
-static void search(frontier *f, size_t enough_bytes, uint32_t max_states)
+static void run_queue(frontier *f, size_t enough_bytes, uint32_t max_states)
 {
     mn__search *s = f->search;
     while (s->peak_bytes > enough_bytes && s->peak_bytes > s->lower_bound_bytes) {
@@ -286,7 +286,7 @@ run_once(mn__search *s, mn__board *board, size_t enough_bytes, uint32_t max_stat
     keep(&f, (visit){.key = s->lower_bound_bytes, .parent = MN_NONE});
     bool found = false;
     size_t before = s->peak_bytes;
-    search(&f, enough_bytes, max_states);
+    run_queue(&f, enough_bytes, max_states);
     found = s->peak_bytes < before;
     s->states += f.judged;
     if (f.is_broken || board->is_broken)
@@ -303,25 +303,24 @@ done:
 }
 
 mn_status mn__search_run(
-    mn__search *search_, mn__board *board, size_t enough_bytes, uint32_t max_states, mn_error *err)
+    mn__search *s, mn__board *board, size_t enough_bytes, uint32_t max_states, mn_error *err)
 {
-    static const mn__policy policies[] = {MN__PLACE_EARLY, MN__PLACE_LATE, MN__PLACE_FREELY};
-    mn__search *s = search_;
+    /* The restricted searches find good ways soon, and only the last one proves. */
+    static const struct {
+        mn__policy policy;
+        uint32_t eighths; /* of max_states, at most */
+    } turns[] = {{MN__PLACE_EARLY, 1}, {MN__PLACE_LATE, 5}, {MN__PLACE_FREELY, 8}};
     mn_status status = MN_OK;
     uint32_t left = max_states;
-    for (int i = 0; i < 3 && status == MN_OK && s->peak_bytes > enough_bytes &&
-                    s->peak_bytes > s->lower_bound_bytes;
+    for (size_t i = 0; i < sizeof turns / sizeof turns[0] && status == MN_OK &&
+                       s->peak_bytes > enough_bytes && s->peak_bytes > s->lower_bound_bytes;
          i++) {
+        uint32_t share = (uint32_t)((uint64_t)max_states * turns[i].eighths / 8);
         uint32_t before = s->states;
-        board->policy = policies[i];
-        status = run_once(s,
-                          board,
-                          enough_bytes,
-                          i == 0   ? max_states / 8
-                          : i == 1 ? max_states / 8 * 5
-                                   : left,
-                          err);
-        left -= s->states - before < left ? s->states - before : left;
+        board->policy = turns[i].policy;
+        status = run_once(s, board, enough_bytes, share < left ? share : left, err);
+        uint32_t used = s->states - before;
+        left -= used < left ? used : left;
     }
     board->policy = MN__PLACE_FREELY;
     return status;
