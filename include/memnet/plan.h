@@ -24,7 +24,7 @@ typedef enum mn_precision { MN_PRECISION_FLOAT32, MN_PRECISION_INT8 } mn_precisi
 MN_API const char *mn_precision_name(mn_precision precision);
 MN_API mn_status mn_precision_parse(const char *text, mn_precision *ret_precision, mn_error *err);
 
-#define MN_PLAN_MAX_STATES 6000u
+#define MN_PLAN_MAX_STATES 5600u
 
 typedef struct mn_plan_opts {
     mn_precision precision; /**< Default MN_PRECISION_FLOAT32. */
