@@ -153,8 +153,9 @@ static size_t bytes_around_last(
     if (others == 0)
         return 0;
     size_t all_before = u->during + mn__larger(left, sum_of(a, &before));
-    size_t there = (result_bytes(a, b, u->node) + result) / align * align;
-    return mn__smaller(all_before, v->bytes[x] + there + sum_of(a, &after));
+    size_t own = result_bytes(a, b, u->node) / align * align;
+    size_t beside = result / align * align + sum_of(a, &after);
+    return mn__smaller(all_before, v->bytes[x] + own + mn__smaller(beside, v->bytes[k->top]));
 }
 
 size_t mn__bytes_of_last(const mn__ahead *a, const mn__board *b, const mn__ranking *k, size_t most)
