@@ -19,7 +19,7 @@ mn_status mn__state_form_find(const mn__reach *reach, mn__state_form *form, mn_e
     for (uint32_t x = reach->segment.first; x < reach->segment.end; x++)
         if (mn__list_count(&reach->values->hosts, x) > 0)
             form->choices[form->choice_count++] = x;
-    form->state_bytes = form->set_bytes + form->choice_count;
+    form->state_bytes = form->set_bytes + 2 * (size_t)form->choice_count;
     return MN_OK;
 }
 
@@ -45,7 +45,9 @@ void mn__board_save(const mn__board *board, const mn__state_form *form, uint8_t 
         if (host == MN_NONE ||
             (!is_kept[x] && board->done[x] && board->unread[x] == 0 && board->done[host]))
             continue;
-        ret_state[form->set_bytes + i] = (uint8_t)board->lies_in[x];
+        /* two bytes: no segment with sets has 65,536 nodes */
+        ret_state[form->set_bytes + 2 * (size_t)i] = (uint8_t)board->lies_in[x];
+        ret_state[form->set_bytes + 2 * (size_t)i + 1] = (uint8_t)(board->lies_in[x] >> 8);
         is_kept[host] = 1;
     }
 }
@@ -65,7 +67,8 @@ static void load_cells(mn__board *b, const mn__state_form *form, const uint8_t *
     }
     for (uint32_t i = 0; i < form->choice_count; i++) {
         uint32_t x = form->choices[i];
-        b->lies_in[x] = state[form->set_bytes + i];
+        const uint8_t *choice = state + form->set_bytes + 2 * (size_t)i;
+        b->lies_in[x] = choice[0] | (uint32_t)choice[1] << 8;
         uint32_t host = mn__board_host(b, x);
         if (host == MN_NONE)
             continue;

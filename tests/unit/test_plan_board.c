@@ -371,6 +371,34 @@ static void test_placings_by_hand(void **state)
     mn_graph_free(graph);
 }
 
+/* More hosts than a byte can number: the place in one far back is kept. */
+static void test_many_hosts_are_kept(void **state)
+{
+    (void)state;
+    enum { CONCATS = 300, FAR = 290 };
+    tool t = tool_start();
+    uint32_t a = tool_conv(&t, tool_input(&t, 2, 2, 2), 4);
+    uint32_t all = MN_NONE;
+    for (uint32_t i = 0; i < CONCATS; i++) {
+        uint32_t k = tool_pair(&t, MN_PRIM_CONCAT, a, a);
+        all = tool_one(&t, MN_PRIM_GLOBAL_POOL, k);
+    }
+    mn_graph *graph = tool_finish_one(&t, all);
+    rooms *r = make_rooms(graph);
+    enter_segment(r, 0);
+    assert_int_equal(mn__list_count(&r->values.hosts, a), CONCATS);
+    uint32_t host = mn__list_of(&r->values.hosts, a)[FAR - 1];
+    mn__placing placing = {.depth = 2, .nodes = {a, host}, .hosts = {FAR}};
+    (void)mn__board_run(&r->board, a, &placing);
+    size_t live = r->board.live_bytes;
+    mn__board_save(&r->board, &r->form, r->state);
+    mn__board_load(&r->board, &r->form, r->state);
+    assert_int_equal(mn__board_host(&r->board, a), host);
+    assert_int_equal(r->board.live_bytes, live);
+    free_rooms(r);
+    mn_graph_free(graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_save_and_load),
         cmocka_unit_test(test_ways_are_plans),
         cmocka_unit_test(test_placings_by_hand),
+        cmocka_unit_test(test_many_hosts_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
