@@ -20,6 +20,16 @@ bool mn_size_add(size_t a, size_t b, size_t *ret);
 /* Rounds up to a multiple of `align` (> 0); false on overflow. */
 bool mn_size_round_up(size_t value, size_t align, size_t *ret);
 
+static inline size_t mn_size_larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline size_t mn_size_smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 /* calloc with a checked product, aligned for any type; NULL on overflow or exhaustion. Frees with
  * free(). A count of zero yields a valid one-byte block, so that NULL always means failure. */
 void *mn_calloc(size_t count, size_t size);

@@ -165,7 +165,7 @@ static size_t look_at_concats(mn__ahead *a, const mn__board *b, uint32_t alive)
         if (b->done[k] || b->is_placed[k] || mn__values_prim(r->values, k) != MN_PRIM_CONCAT)
             continue;
         size_t held = bytes_held(a, alive, k);
-        most = mn__larger(most, bytes_copying(a, b, held, k, MN_NONE));
+        most = mn_size_larger(most, bytes_copying(a, b, held, k, MN_NONE));
         if (mn__list_count(&r->values->hosts, k) > 0 || a->top_count == MN__MOST_TOPS)
             continue;
         a->tops[a->top_count] = k;
@@ -187,10 +187,11 @@ bytes_either(mn__ahead *a, const mn__board *b, const mn__demand *u, uint32_t top
         !mn__set_has(mn__reach_row(r, r->before, k), u->node - r->segment.first))
         return 0;
     there = r->values->bytes[k] + mn__bytes_during(a, b, u->held, u->node, k);
-    a->opened[top] = mn__larger(a->opened[top], there);
+    a->opened[top] = mn_size_larger(a->opened[top], there);
     if (there >= a->limit && k == a->brink.top)
         mn__note_brink(&a->brink, u->node, u->during);
-    return there <= most ? 0 : mn__smaller(there, bytes_copying(a, b, a->held[top], k, u->node));
+    return there <= most ? 0
+                         : mn_size_smaller(there, bytes_copying(a, b, a->held[top], k, u->node));
 }
 
 size_t mn__ahead_bytes(mn__ahead *ahead, const mn__board *board)
@@ -211,12 +212,12 @@ size_t mn__ahead_bytes(mn__ahead *ahead, const mn__board *board)
         mn__demand u = {.node = n, .held = bytes_held(ahead, alive, n)};
         u.during = mn__bytes_during(ahead, board, u.held, n, MN_NONE);
         uint32_t end = ahead->end[n - r->segment.first];
-        most = mn__larger(most, u.during);
+        most = mn_size_larger(most, u.during);
         if (ranked.top != MN_NONE && end != MN_NONE &&
             ahead->top[end - r->segment.first] == ranked.top)
             mn__rank(&ranked, u);
         for (uint32_t i = 0; i < ahead->top_count; i++)
-            most = mn__larger(most, bytes_either(ahead, board, &u, i, most));
+            most = mn_size_larger(most, bytes_either(ahead, board, &u, i, most));
     }
     return ranked.count > 0 ? mn__bytes_of_last(ahead, board, &ranked, most) : most;
 }

@@ -150,7 +150,7 @@ static void follow_reader(mn__ahead *a, uint32_t x)
         uint32_t next = mn__list_of(readers, x)[i];
         if (next >= r->segment.end || a->end[next - r->segment.first] == MN_NONE)
             continue;
-        size_t later = mn__smaller(bytes, a->thread_bytes[next - r->segment.first]);
+        size_t later = mn_size_smaller(bytes, a->thread_bytes[next - r->segment.first]);
         if (later > most) {
             most = later;
             a->end[at] = a->end[next - r->segment.first];

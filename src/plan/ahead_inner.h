@@ -5,6 +5,7 @@
 #ifndef MN_PLAN_AHEAD_INNER_H
 #define MN_PLAN_AHEAD_INNER_H
 
+#include "base/size.h"
 #include "plan/ahead.h"
 
 /* In mn__ahead.top: different ones on different ways. */
@@ -29,16 +30,6 @@ static inline bool mn__is_kernel(const mn__reach *r, uint32_t n)
 static inline uint32_t mn__row_of(const mn__reach *r, uint32_t value)
 {
     return value == r->segment.incoming ? r->count : value - r->segment.first;
-}
-
-static inline size_t mn__smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline size_t mn__larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
 }
 
 /* What a kernel that has not run needs at least, and how much of it is alive now. */

@@ -35,7 +35,7 @@ static void add_way(const mn__ahead *a, ways *w, uint32_t h)
     while (i < w->count && w->ends[i] != a->end[at])
         i++;
     if (i < w->count) {
-        w->bytes[i] = mn__smaller(w->bytes[i], a->thread_bytes[at]);
+        w->bytes[i] = mn_size_smaller(w->bytes[i], a->thread_bytes[at]);
     } else if (w->count < MOST_WAYS) {
         w->ends[w->count] = a->end[at];
         w->bytes[w->count++] = a->thread_bytes[at];
@@ -145,17 +145,18 @@ static size_t bytes_around_last(
             mn__set_has(mn__reach_row(r, r->before, u->node), other - first))
             continue;
         others++;
-        result = mn__smaller(result, result_bytes(a, b, other));
+        result = mn_size_smaller(result, result_bytes(a, b, other));
         if (leads_to(a, other, k->top) && a->end[other - first] != a->end[u->node - first] &&
             !has_way(&before, a->end[other - first]))
             add_way(a, &before, other);
     }
     if (others == 0)
         return 0;
-    size_t all_before = u->during + mn__larger(left, sum_of(a, &before));
+    size_t all_before = u->during + mn_size_larger(left, sum_of(a, &before));
     size_t own = result_bytes(a, b, u->node) / align * align;
     size_t beside = result / align * align + sum_of(a, &after);
-    return mn__smaller(all_before, v->bytes[x] + own + mn__smaller(beside, v->bytes[k->top]));
+    return mn_size_smaller(all_before,
+                           v->bytes[x] + own + mn_size_smaller(beside, v->bytes[k->top]));
 }
 
 size_t mn__bytes_of_last(const mn__ahead *a, const mn__board *b, const mn__ranking *k, size_t most)
@@ -169,14 +170,14 @@ size_t mn__bytes_of_last(const mn__ahead *a, const mn__board *b, const mn__ranki
             if (!find_left(a, k, count, i, &left))
                 continue;
             size_t apart =
-                mn__larger(u->during + sum_of(a, &left), bytes_around_last(a, b, k, count, i));
+                mn_size_larger(u->during + sum_of(a, &left), bytes_around_last(a, b, k, count, i));
             if (apart > most)
-                apart =
-                    mn__smaller(apart, whole + mn__bytes_during(a, b, u->held, u->node, k->top));
-            least = mn__smaller(least, apart);
+                apart = mn_size_smaller(apart,
+                                        whole + mn__bytes_during(a, b, u->held, u->node, k->top));
+            least = mn_size_smaller(least, apart);
         }
         if (least != SIZE_MAX)
-            most = mn__larger(most, least);
+            most = mn_size_larger(most, least);
     }
     return most;
 }

@@ -10,11 +10,6 @@
 
 #include "base/size.h"
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Takes what is on the board, which is finished, for the best way. */
 void mn__search_record(mn__search *s, const mn__board *board, size_t peak)
 {
@@ -47,7 +42,7 @@ static choice choose(mn__search *s, mn__board *b, size_t peak)
         for (uint32_t macro = 0; turn != MN__TURN_NONE && !b->is_broken; macro++) {
             choice c = {.node = n, .macro = macro};
             turn = mn__macro_run(b, n, macro, NULL, &c.key, &s->is_cut);
-            c.key = larger(c.key, peak);
+            c.key = mn_size_larger(c.key, peak);
             c.live_bytes = b->live_bytes;
             mn__board_take_back(b, mark);
             if (turn == MN__TURN_DONE && (best.node == MN_NONE || c.key < best.key ||
@@ -64,14 +59,14 @@ static void dive(mn__search *s, mn__board *b)
     size_t peak = b->live_bytes + b->idle_bytes; /* at the first step, or if there is none */
     while (!mn__board_is_finished(b) && !b->is_broken) {
         size_t during = 0;
-        peak = larger(peak, mn__settle(b, peak));
+        peak = mn_size_larger(peak, mn__settle(b, peak));
         if (mn__board_is_finished(b))
             break;
         choice c = choose(s, b, peak);
         if (c.node == MN_NONE)
             return;
         (void)mn__macro_run(b, c.node, c.macro, NULL, &during, &s->is_cut);
-        peak = larger(peak, during);
+        peak = mn_size_larger(peak, during);
     }
     if (peak < s->peak_bytes)
         mn__search_record(s, b, peak);
@@ -89,7 +84,7 @@ static void go_straight(mn__search *s, mn__board *b)
             continue;
         }
         (void)mn__board_placings(b, n, placings, &s->is_cut);
-        peak = larger(peak, mn__board_run(b, n, placings));
+        peak = mn_size_larger(peak, mn__board_run(b, n, placings));
         n = s->reach.segment.first; /* perhaps one had to wait for this */
     }
     if (mn__board_is_finished(b) && peak < s->peak_bytes)
@@ -135,7 +130,7 @@ static size_t bound_by_one(const mn__search *s)
             if (mn__list_count(&v->hosts, x) == 0)
                 bytes += v->bytes[x];
         }
-        most = larger(most, bytes);
+        most = mn_size_larger(most, bytes);
     }
     return most;
 }
@@ -159,8 +154,9 @@ mn_status mn__search_start(
     }
     s->is_cut = s->reach.words == 0;
     mn__search_reset(s, board, zeros);
-    s->lower_bound_bytes = larger(board->live_bytes + board->idle_bytes,
-                                  s->is_cut ? bound_by_one(s) : mn__ahead_bytes(&s->ahead, board));
+    s->lower_bound_bytes =
+        mn_size_larger(board->live_bytes + board->idle_bytes,
+                       s->is_cut ? bound_by_one(s) : mn__ahead_bytes(&s->ahead, board));
     if (effort != MN__JUST_BOUND)
         go(s, board, effort, zeros);
     free(zeros);

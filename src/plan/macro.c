@@ -10,6 +10,8 @@
  */
 #include "plan/search.h"
 
+#include "base/size.h"
+
 /* Ways to run a node: alone, or after what else reads one of its inputs, or all of them. */
 enum { JUST_INPUTS, AFTER_ALL, AFTER_FIRST };
 
@@ -18,11 +20,6 @@ static bool is_idle(const mn__board *b, uint32_t n)
     return mn__values_prim(b->values, n) != MN_PRIM_CONCAT && !b->values->is_output[n] &&
            b->values->needs->scratch_bytes[n] == 0 && b->unread[n] > 0 &&
            (b->move_count > 0 || b->idle_bytes == 0) && mn__board_only_takes(b, n);
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
 }
 
 /* One way that is being run. */
@@ -41,7 +38,7 @@ static void run_idle(macro_run *m, uint32_t n)
     const mn__watch *w = m->watch;
     if (w != NULL && mn__ahead_is_too_much(w->ahead, m->board, &w->brink, n, w->limit))
         m->is_vain = true;
-    m->during = larger(m->during, mn__board_run(m->board, n, &own));
+    m->during = mn_size_larger(m->during, mn__board_run(m->board, n, &own));
 }
 
 /* Runs the idle steps whose values the node still lacks. False when it lacks others. */
@@ -156,6 +153,6 @@ mn__turn mn__macro_run(mn__board *board,
         return MN__TURN_SKIP; /* waits for what it is needed for */
     if (board->move_count == moves && opens_shut(watch, &placings[placing]))
         return MN__TURN_SKIP;
-    *ret_during = larger(m.during, mn__board_run(board, n, &placings[placing]));
+    *ret_during = mn_size_larger(m.during, mn__board_run(board, n, &placings[placing]));
     return MN__TURN_DONE;
 }

@@ -126,11 +126,6 @@ static void keep(frontier *f, visit v)
 
 /* ---- moves ---------------------------------------------------------------------------------- */
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Keeps the board, which was reached by running moves from visit `from`, or finds it finished. */
 static void reach(frontier *f, visit v)
 {
@@ -162,7 +157,7 @@ static void expand(frontier *f, uint32_t from, size_t level, const mn__watch *wa
             mn__turn turn = mn__macro_run(b, n, macro, watch, &during, &f->search->is_cut);
             if (turn == MN__TURN_DONE)
                 reach(f,
-                      (visit){.key = larger(level, during),
+                      (visit){.key = mn_size_larger(level, during),
                               .level = level,
                               .parent = from,
                               .node = n,
@@ -183,7 +178,7 @@ static void replay(mn__board *b, const visit *v)
     if (v->node == MN_NONE)
         return;
     (void)mn__macro_run(b, v->node, v->macro, NULL, &during, &cut);
-    (void)mn__settle(b, larger(v->level, during));
+    (void)mn__settle(b, mn_size_larger(v->level, during));
 }
 
 /* Plays the best way from the start, for the sake of its moves. */
@@ -247,7 +242,7 @@ static void run_queue(frontier *f, size_t enough_bytes, uint32_t max_states)
             continue;
         if (!s->is_cut && f->board->policy == MN__PLACE_FREELY)
             s->lower_bound_bytes =
-                larger(s->lower_bound_bytes, q.key < s->peak_bytes ? q.key : s->peak_bytes);
+                mn_size_larger(s->lower_bound_bytes, q.key < s->peak_bytes ? q.key : s->peak_bytes);
         if (q.key >= s->peak_bytes)
             return;
         if (f->judged >= max_states || f->is_broken || f->board->is_broken)
@@ -255,7 +250,7 @@ static void run_queue(frontier *f, size_t enough_bytes, uint32_t max_states)
         mn__board_load(f->board, &s->form, state_of(f, q.visit));
         if (!judge(f, &q))
             continue;
-        size_t level = larger(q.key, enough_bytes); /* whatever needs no more is as good */
+        size_t level = mn_size_larger(q.key, enough_bytes); /* whatever needs no more is as good */
         uint32_t moves = f->board->move_count;
         (void)mn__settle(f->board, level);
         mn__watch watch = f->visits[q.visit].watch;

@@ -10,10 +10,7 @@
  */
 #include "plan/search.h"
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
+#include "base/size.h"
 
 /* Whether another value may still come to lie directly in the host that n would lie in. */
 static bool has_rival(const mn__board *b, uint32_t n, const mn__placing *p)
@@ -49,7 +46,7 @@ static bool try_one(mn__board *b, uint32_t n, size_t level, size_t *peak)
         mn__board_take_back(b, mark);
         return false;
     }
-    *peak = during > *peak ? during : *peak;
+    *peak = mn_size_larger(*peak, during);
     return true;
 }
 
@@ -84,11 +81,11 @@ static bool try_chain(mn__board *b, uint32_t n, size_t level, size_t *peak)
         if (mn__board_placings(b, n, placings, &cut) != 1 || cut || has_rival(b, n, placings))
             break;
         size_t during = mn__board_run(b, n, placings);
-        most = during > most ? during : most;
+        most = mn_size_larger(most, during);
         if (during > level)
             break;
         if (b->live_bytes <= live) {
-            *peak = most > *peak ? most : *peak;
+            *peak = mn_size_larger(*peak, most);
             return true;
         }
         if (mn__list_count(&b->values->readers, n) != 1)
@@ -128,7 +125,7 @@ static bool run_towards(mn__board *b, uint32_t x, size_t level, size_t *peak)
         if (!place_one(b, n, placings))
             return false;
         size_t during = mn__board_run(b, n, placings);
-        *peak = larger(*peak, during);
+        *peak = mn_size_larger(*peak, during);
         if (during > level)
             return false;
         if (n == x)
@@ -144,7 +141,7 @@ static bool run_join(mn__board *b, uint32_t n, uint32_t x, uint32_t y, size_t le
         !place_one(b, n, placings))
         return false;
     size_t during = mn__board_run(b, n, placings);
-    *peak = larger(*peak, during);
+    *peak = mn_size_larger(*peak, during);
     return during <= level;
 }
 
