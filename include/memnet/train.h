@@ -22,6 +22,14 @@ typedef enum mn_schedule {
     MN_SCHEDULE_ONE_CYCLE /**< Linear up over the first quarter, linear down to zero. */
 } mn_schedule;
 
+/** The type of activations and their gradients. Weights, batch statistics, weight gradients and the
+ * optimiser are float32 always. */
+typedef enum mn_compute {
+    MN_COMPUTE_AUTO,    /**< The faster of the two on this machine. */
+    MN_COMPUTE_FLOAT32, /**< Everywhere. */
+    MN_COMPUTE_BF16     /**< Only where the processor multiplies bf16 (AVX512-BF16). */
+} mn_compute;
+
 typedef struct mn_train_opts {
     uint32_t epochs;              /**< Length of the schedule, default 10. */
     uint32_t batch;               /**< Default 64. */
@@ -33,6 +41,7 @@ typedef struct mn_train_opts {
     mn_augmentation augmentation; /**< Default: crop padding 2, flip, no cutout. */
     uint64_t seed;                /**< Of initial weights, order and augmentation; default 1. */
     uint32_t threads;             /**< Of the compute library, default 1; part of the result. */
+    mn_compute compute;           /**< Default MN_COMPUTE_AUTO; part of the result. */
 } mn_train_opts;
 
 MN_API mn_train_opts mn_train_opts_default(void);

@@ -59,5 +59,8 @@ mn_status mn_train_opts_check(const mn_train_opts *opts, mn_error *err)
     if (status == MN_OK && opts->schedule != MN_SCHEDULE_COSINE &&
         opts->schedule != MN_SCHEDULE_ONE_CYCLE)
         status = mn_error_set(err, MN_ERR_ARG, "schedule: no number %d", (int)opts->schedule);
+    if (status == MN_OK && opts->compute != MN_COMPUTE_AUTO &&
+        opts->compute != MN_COMPUTE_FLOAT32)
+        status = mn_error_set(err, MN_ERR_UNSUPPORTED, "compute: only float32 yet");
     return status;
 }
