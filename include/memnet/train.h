@@ -37,6 +37,9 @@ typedef struct mn_train_opts {
     float momentum;               /**< Nesterov, default 0.9. */
     float weight_decay;           /**< On conv and fully connected weights only, default 5e-4. */
     float label_smoothing;        /**< [0, 1), default 0.1. */
+    float beta_rate;              /**< Factor on the learning rate of batch norms' shifts (beta),
+                                   * [0, 1000], default 1. Shifts never decay, so that it changes
+                                   * no product of rate and decay. */
     mn_schedule schedule;         /**< Default MN_SCHEDULE_ONE_CYCLE. */
     mn_augmentation augmentation; /**< Default: crop padding 2, flip, no cutout. */
     uint64_t seed;                /**< Of initial weights, order and augmentation; default 1. */

@@ -58,7 +58,8 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
                      (double)setup->preprocessing.scale);
     mn_buffer_printf(&text,
                      " epochs=%u batch=%u rate=%.9g momentum=%.9g decay=%.9g smoothing=%.9g"
-                     " schedule=%d crop=%u flip=%d cutout=%u seed=%" PRIu64 " threads=%u",
+                     " schedule=%d crop=%u flip=%d cutout=%u seed=%" PRIu64 " threads=%u"
+                     " beta_rate=%.9g",
                      o->epochs,
                      trainer->net->batch,
                      (double)o->learning_rate,
@@ -70,7 +71,8 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
                      (int)o->augmentation.flip,
                      o->augmentation.cutout,
                      o->seed,
-                     o->threads);
+                     o->threads,
+                     (double)o->beta_rate);
     mn_status status = mn_buffer_take(&text, ret_text, err);
     mn_buffer_done(&text);
     return status;

@@ -14,6 +14,7 @@ mn_train_opts mn_train_opts_default(void)
         .momentum = 0.9f,
         .weight_decay = 5e-4f,
         .label_smoothing = 0.1f,
+        .beta_rate = 1.0f,
         .schedule = MN_SCHEDULE_ONE_CYCLE,
         .augmentation = {.crop_padding = 2, .flip = true},
         .seed = 1,
@@ -56,11 +57,12 @@ mn_status mn_train_opts_check(const mn_train_opts *opts, mn_error *err)
         status = check_number("weight decay", opts->weight_decay, 0.0f, 1.0f, err);
     if (status == MN_OK)
         status = check_number("label smoothing", opts->label_smoothing, 0.0f, 0.99f, err);
+    if (status == MN_OK)
+        status = check_number("beta rate", opts->beta_rate, 0.0f, 1000.0f, err);
     if (status == MN_OK && opts->schedule != MN_SCHEDULE_COSINE &&
         opts->schedule != MN_SCHEDULE_ONE_CYCLE)
         status = mn_error_set(err, MN_ERR_ARG, "schedule: no number %d", (int)opts->schedule);
-    if (status == MN_OK && opts->compute != MN_COMPUTE_AUTO &&
-        opts->compute != MN_COMPUTE_FLOAT32)
+    if (status == MN_OK && opts->compute != MN_COMPUTE_AUTO && opts->compute != MN_COMPUTE_FLOAT32)
         status = mn_error_set(err, MN_ERR_UNSUPPORTED, "compute: only float32 yet");
     return status;
 }

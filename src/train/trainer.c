@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "train/loss.h"
+#include "train/optimiser.h"
 #include "train/schedule.h"
 #include "train/tensors_check.h"
 
@@ -123,19 +124,6 @@ void mn_trainer_free(mn_trainer *trainer)
     free(trainer);
 }
 
-static void update_weights(mn__network *net, const mn_train_opts *opts, float rate)
-{
-    for (uint32_t t = 0; t < mn_graph_tensor_count(net->graph); t++) {
-        mn__parameter *p = &net->parameters[t];
-        if (p->gradient == NULL)
-            continue;
-        mn__sgd step = {.rate = rate,
-                        .momentum = opts->momentum,
-                        .decay = p->decays ? opts->weight_decay : 0.0f};
-        net->backend.simd->sgd(&step, p->value, p->gradient, p->velocity, p->count);
-    }
-}
-
 mn_status mn__trainer_step(
     mn_trainer *trainer, const mn_batch *batch, float rate, double *ret_loss, mn_error *err)
 {
@@ -157,7 +145,7 @@ mn_status mn__trainer_step(
     status = mn__network_run(net, &net->backward, err);
     if (status != MN_OK)
         return status;
-    update_weights(net, &trainer->setup.opts, rate);
+    mn__optimiser_step(net, &trainer->setup.opts, rate);
     *ret_loss = loss;
     return mn__network_run(net, &net->refresh, err);
 }

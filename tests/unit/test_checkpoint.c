@@ -317,6 +317,9 @@ static void test_other_trainings(void **state)
     s.opts.label_smoothing = 0.0f;
     refuse_for(&v, &s, "now 'smoothing=0'");
     s = v.setup;
+    s.opts.beta_rate = 64.0f;
+    refuse_for(&v, &s, "trained with 'beta_rate=1', now 'beta_rate=64'");
+    s = v.setup;
     s.opts.schedule = MN_SCHEDULE_COSINE;
     refuse_for(&v, &s, "trained with 'schedule=1', now 'schedule=0'");
     s = v.setup;

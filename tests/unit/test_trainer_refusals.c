@@ -85,13 +85,15 @@ static void test_options_out_of_range(void **state)
         assert_error(mn_train_opts_check(&threads, &err), MN_ERR_ARG, &err, "threads: ");
     }
     for (size_t i = 0; i < sizeof bad_numbers / sizeof bad_numbers[0]; i++) {
-        mn_train_opts rate = good, momentum = good, decay = good, smoothing = good;
+        mn_train_opts rate = good, momentum = good, decay = good, smoothing = good, beta = good;
         rate.learning_rate = momentum.momentum = bad_numbers[i];
         decay.weight_decay = smoothing.label_smoothing = bad_numbers[i];
         assert_error(mn_train_opts_check(&rate, &err), MN_ERR_ARG, &err, "learning rate: ");
         assert_error(mn_train_opts_check(&momentum, &err), MN_ERR_ARG, &err, "momentum: ");
         assert_error(mn_train_opts_check(&decay, &err), MN_ERR_ARG, &err, "weight decay: ");
         assert_error(mn_train_opts_check(&smoothing, &err), MN_ERR_ARG, &err, "label smoothing: ");
+        beta.beta_rate = 10.0f * bad_numbers[i];
+        assert_error(mn_train_opts_check(&beta, &err), MN_ERR_ARG, &err, "beta rate: ");
     }
     mn_train_opts edges = good;
     edges.momentum = edges.label_smoothing = 1.0f;
