@@ -40,6 +40,11 @@ typedef struct mn_train_opts {
     float beta_rate;              /**< Factor on the learning rate of batch norms' shifts (beta),
                                    * [0, 1000], default 1. Shifts never decay, so that it changes
                                    * no product of rate and decay. */
+    float average;                /**< Decay of the weights' exponential average, [0, 0.99999],
+                                   * default 0 = none. Every step takes part: one more pass over the
+                                   * weights, little beside the step. Step t (from 0) decays by
+                                   * min(average, t/(t+9)), so that short trainings hold nothing of
+                                   * the initial weights. Running statistics are averaged too. */
     mn_schedule schedule;         /**< Default MN_SCHEDULE_ONE_CYCLE. */
     mn_augmentation augmentation; /**< Default: crop padding 2, flip, no cutout. */
     uint64_t seed;                /**< Of initial weights, order and augmentation; default 1. */
@@ -100,7 +105,8 @@ typedef struct mn_eval_result {
 } mn_eval_result;
 
 /**
- * Classifies images in evaluation mode (running statistics).
+ * Classifies images in evaluation mode (running statistics), with the averages of the weights if
+ * opts.average asks for them.
  * @param indices          Which of `images`; NULL: all.
  * @param ret_predictions  NULL, or room for as many class numbers as images are evaluated.
  */
@@ -113,17 +119,18 @@ MN_API mn_status mn_trainer_evaluate(mn_trainer *trainer,
                                      uint16_t *ret_predictions,
                                      mn_error *err);
 
-/** The network's numbers in graph order; the caller frees. */
+/** The network's numbers in graph order, or their averages if opts.average asks for them; the
+ * caller frees. Training goes on from the numbers themselves. */
 MN_API mn_status mn_trainer_tensors(mn_trainer *trainer, mn_tensors **ret_tensors, mn_error *err);
 
-/** Saves weights, optimiser state and progress, atomically. */
+/** Saves weights, averages, optimiser state and progress, atomically. */
 MN_API mn_status mn_trainer_save(mn_trainer *trainer, const char *path, mn_error *err);
 
 /** Continues from a checkpoint of the same network, images and options, to the very losses of a
  * training that was never interrupted. MN_ERR_MISMATCH names what differs. */
 MN_API mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_error *err);
 
-/** Bytes of activations, gradients, weights and optimiser state in the arena. */
+/** Bytes of activations, gradients, weights, averages and optimiser state in the arena. */
 MN_API size_t mn_trainer_arena_bytes(const mn_trainer *trainer);
 
 /** Calls `visit` for every compute primitive of the network with its layer's name, what it does

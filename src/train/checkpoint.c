@@ -1,6 +1,6 @@
 /*
- * Checkpoints: weights, velocities and progress in one safetensors file. The order of the images
- * and the learning rate are functions of seed and epoch, so nothing else has to be stored.
+ * Checkpoints: weights, velocities, averages and progress in one safetensors file. The order of the
+ * images and the learning rate are functions of seed and epoch, so nothing else has to be stored.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "train/trainer.h"
 
 static const char velocity_prefix[] = "velocity/";
+static const char average_prefix[] = "average/"; /* only where weights are averaged */
 
 /* Equal for graphs that compute the same from tensors of the same names. */
 static uint64_t hash_network(const mn_graph *graph)
@@ -59,7 +60,7 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
     mn_buffer_printf(&text,
                      " epochs=%u batch=%u rate=%.9g momentum=%.9g decay=%.9g smoothing=%.9g"
                      " schedule=%d crop=%u flip=%d cutout=%u seed=%" PRIu64 " threads=%u"
-                     " beta_rate=%.9g",
+                     " beta_rate=%.9g average=%.9g",
                      o->epochs,
                      trainer->net->batch,
                      (double)o->learning_rate,
@@ -72,7 +73,8 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
                      o->augmentation.cutout,
                      o->seed,
                      o->threads,
-                     (double)o->beta_rate);
+                     (double)o->beta_rate,
+                     (double)o->average);
     mn_status status = mn_buffer_take(&text, ret_text, err);
     mn_buffer_done(&text);
     return status;
@@ -97,6 +99,11 @@ static mn_status compare(const char *path, const char *stored, const char *wante
         wanted += b + (wanted[b] == ' ');
     }
     return MN_OK;
+}
+
+static bool is_averaged(const mn_trainer *trainer)
+{
+    return trainer->setup.opts.average > 0.0f;
 }
 
 /* Appends a copy of `from` to `to`, its names behind `prefix`. */
@@ -124,16 +131,21 @@ mn_status mn_trainer_save(mn_trainer *trainer, const char *path, mn_error *err)
 {
     mn_tensors *all = NULL;
     mn_tensors *velocities = NULL;
+    mn_tensors *averages = NULL;
     char *training = NULL;
     char epochs[16];
     mn_metadata metadata = {0};
-    mn_status status = mn_trainer_tensors(trainer, &all, err);
+    mn_status status = mn__trainer_weights(trainer, &all, err);
     if (status == MN_OK)
         status = mn_tensors_create_for_graph(trainer->setup.graph, &velocities, err);
     if (status == MN_OK)
         status = mn__parameters_export(trainer->net, MN__PART_VELOCITY, velocities, err);
     if (status == MN_OK)
         status = append_all(all, velocities, velocity_prefix, err);
+    if (status == MN_OK && is_averaged(trainer))
+        status = mn_trainer_tensors(trainer, &averages, err);
+    if (status == MN_OK && averages != NULL)
+        status = append_all(all, averages, average_prefix, err);
     if (status == MN_OK)
         status = describe(trainer, &training, err);
     snprintf(epochs, sizeof epochs, "%u", trainer->epochs_done);
@@ -145,6 +157,7 @@ mn_status mn_trainer_save(mn_trainer *trainer, const char *path, mn_error *err)
         status = mn_safetensors_save(path, all, &metadata, err);
     mn_metadata_done(&metadata);
     free(training);
+    mn_tensors_free(averages);
     mn_tensors_free(velocities);
     mn_tensors_free(all);
     return status;
@@ -175,9 +188,12 @@ static mn_status check_metadata(const mn_trainer *trainer,
     return status;
 }
 
-/* A list that holds the tensors behind `prefix`, without it. */
-static mn_status
-strip_prefix(const mn_tensors *from, const char *prefix, mn_tensors **ret, mn_error *err)
+/* The network's tensors that stand behind `prefix`, without it and in graph order. */
+static mn_status take_prefixed(const mn_graph *graph,
+                               const mn_tensors *from,
+                               const char *prefix,
+                               mn_tensors **ret,
+                               mn_error *err)
 {
     mn_tensors *list = NULL;
     size_t length = strlen(prefix);
@@ -192,18 +208,37 @@ strip_prefix(const mn_tensors *from, const char *prefix, mn_tensors **ret, mn_er
             memcpy(added->data, t->data, mn_tensor_elements(t) * mn_dtype_bytes(t->dtype));
     }
     if (status == MN_OK)
-        *ret = list;
-    else
-        mn_tensors_free(list);
+        status = mn_tensors_arrange(graph, list, ret, err);
+    mn_tensors_free(list);
+    return status;
+}
+
+/* Nothing that a file can hold lets this fail. */
+static mn_status put_in_place(mn_trainer *trainer,
+                              const mn_tensors *values,
+                              const mn_tensors *velocities,
+                              const mn_tensors *averages_or_null,
+                              mn_error *err)
+{
+    mn_status status = MN_OK;
+    if (averages_or_null != NULL) { /* by way of the weights, whose layout they share */
+        status = mn__parameters_import(trainer->net, MN__PART_VALUE, averages_or_null, err);
+        if (status == MN_OK)
+            status = mn__average_swap(&trainer->average, trainer->net, err);
+    }
+    if (status == MN_OK)
+        status = mn__parameters_import(trainer->net, MN__PART_VALUE, values, err);
+    if (status == MN_OK)
+        status = mn__parameters_import(trainer->net, MN__PART_VELOCITY, velocities, err);
     return status;
 }
 
 mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_error *err)
 {
     mn_tensors *all = NULL;
-    mn_tensors *velocity_list = NULL;
     mn_tensors *values = NULL;
     mn_tensors *velocities = NULL;
+    mn_tensors *averages = NULL;
     mn_metadata metadata = {0};
     uint32_t epochs = 0;
     mn_status status = mn_safetensors_load(path, &all, &metadata, err);
@@ -212,18 +247,16 @@ mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_error *err
     if (status == MN_OK)
         status = mn_tensors_arrange(trainer->setup.graph, all, &values, err);
     if (status == MN_OK)
-        status = strip_prefix(all, velocity_prefix, &velocity_list, err);
+        status = take_prefixed(trainer->setup.graph, all, velocity_prefix, &velocities, err);
+    if (status == MN_OK && is_averaged(trainer))
+        status = take_prefixed(trainer->setup.graph, all, average_prefix, &averages, err);
     if (status == MN_OK)
-        status = mn_tensors_arrange(trainer->setup.graph, velocity_list, &velocities, err);
-    if (status == MN_OK)
-        status = mn__parameters_import(trainer->net, MN__PART_VALUE, values, err);
-    if (status == MN_OK)
-        status = mn__parameters_import(trainer->net, MN__PART_VELOCITY, velocities, err);
+        status = put_in_place(trainer, values, velocities, averages, err);
     if (status == MN_OK)
         trainer->epochs_done = epochs;
+    mn_tensors_free(averages);
     mn_tensors_free(velocities);
     mn_tensors_free(values);
-    mn_tensors_free(velocity_list);
     mn_tensors_free(all);
     mn_metadata_done(&metadata);
     return status;

@@ -59,6 +59,8 @@ mn_status mn_train_opts_check(const mn_train_opts *opts, mn_error *err)
         status = check_number("label smoothing", opts->label_smoothing, 0.0f, 0.99f, err);
     if (status == MN_OK)
         status = check_number("beta rate", opts->beta_rate, 0.0f, 1000.0f, err);
+    if (status == MN_OK)
+        status = check_number("average", opts->average, 0.0f, 0.99999f, err);
     if (status == MN_OK && opts->schedule != MN_SCHEDULE_COSINE &&
         opts->schedule != MN_SCHEDULE_ONE_CYCLE)
         status = mn_error_set(err, MN_ERR_ARG, "schedule: no number %d", (int)opts->schedule);

@@ -104,6 +104,8 @@ mn_status mn_trainer_create(const mn_trainer_setup *setup, mn_trainer **ret_trai
                                     err);
     if (status == MN_OK)
         status = start_weights(trainer, err);
+    if (status == MN_OK)
+        status = mn__average_init(trainer->net, setup->opts.average, &trainer->average, err);
     if (status == MN_OK && setup->dataset != NULL)
         status = start_batches(trainer, err);
     if (status != MN_OK) {
@@ -189,8 +191,10 @@ mn_status mn_trainer_epoch(mn_trainer *trainer, mn_epoch_result *ret_result, mn_
     mn_batches_begin(trainer->batches, trainer->epochs_done);
     while (status == MN_OK && mn_batches_next(trainer->batches, &batch)) {
         double loss = 0.0;
-        float rate = mn__schedule_rate(opts->schedule, opts->learning_rate, step++, steps);
+        float rate = mn__schedule_rate(opts->schedule, opts->learning_rate, step, steps);
         status = mn__trainer_step(trainer, &batch, rate, &loss, err);
+        if (status == MN_OK)
+            mn__average_step(&trainer->average, trainer->net, step++);
         sum += loss;
     }
     if (status == MN_OK)
@@ -212,6 +216,14 @@ uint32_t mn_trainer_epochs_done(const mn_trainer *trainer)
     return trainer->epochs_done;
 }
 
+/* Puts the weights back behind something that ended with `status`; yields the first failure. */
+static mn_status swap_back(mn_trainer *trainer, mn_status status, mn_error *err)
+{
+    mn_error *second = status == MN_OK ? err : NULL;
+    mn_status back = mn__average_swap(&trainer->average, trainer->net, second);
+    return status == MN_OK ? back : status;
+}
+
 /* Classifies one batch that the network has run on. */
 static void classify_batch(const mn__network *net,
                            const mn_batch *batch,
@@ -228,6 +240,25 @@ static void classify_batch(const mn__network *net,
             predictions[result->count] = (uint16_t)best;
         result->count++;
     }
+}
+
+static mn_status classify_all(mn__network *net,
+                              mn_batches *batches,
+                              mn_eval_result *result,
+                              uint16_t *predictions,
+                              mn_error *err)
+{
+    mn_status status = MN_OK;
+    mn_batch batch;
+    mn_batches_begin(batches, 0);
+    while (status == MN_OK && mn_batches_next(batches, &batch)) {
+        status = mn__network_set_input(net, batch.images, err);
+        if (status == MN_OK)
+            status = mn__network_run(net, &net->evaluate, err);
+        if (status == MN_OK)
+            classify_batch(net, &batch, result, predictions);
+    }
+    return status;
 }
 
 mn_status mn_trainer_evaluate(mn_trainer *trainer,
@@ -265,16 +296,11 @@ mn_status mn_trainer_evaluate(mn_trainer *trainer,
     mn_status status = mn_batches_create(&opts, &batches, err);
     if (status != MN_OK)
         return status;
-    mn_batch batch;
-    mn_batches_begin(batches, 0);
-    while (status == MN_OK && mn_batches_next(batches, &batch)) {
-        status = mn__network_set_input(net, batch.images, err);
-        if (status == MN_OK)
-            status = mn__network_run(net, &net->evaluate, err);
-        if (status == MN_OK)
-            classify_batch(net, &batch, &result, ret_predictions);
-    }
+    status = mn__average_swap(&trainer->average, net, err);
+    if (status == MN_OK)
+        status = classify_all(net, batches, &result, ret_predictions, err);
     mn_batches_free(batches);
+    status = swap_back(trainer, status, err);
     if (status != MN_OK)
         return status;
     result.loss = result.count == 0 ? 0.0 : result.loss / result.count;
@@ -284,12 +310,26 @@ mn_status mn_trainer_evaluate(mn_trainer *trainer,
     return MN_OK;
 }
 
-mn_status mn_trainer_tensors(mn_trainer *trainer, mn_tensors **ret_tensors, mn_error *err)
+mn_status mn__trainer_weights(mn_trainer *trainer, mn_tensors **ret_tensors, mn_error *err)
 {
     mn_tensors *tensors = NULL;
     mn_status status = mn_tensors_create_for_graph(trainer->setup.graph, &tensors, err);
     if (status == MN_OK)
         status = mn__parameters_export(trainer->net, MN__PART_VALUE, tensors, err);
+    if (status == MN_OK)
+        *ret_tensors = tensors;
+    else
+        mn_tensors_free(tensors);
+    return status;
+}
+
+mn_status mn_trainer_tensors(mn_trainer *trainer, mn_tensors **ret_tensors, mn_error *err)
+{
+    mn_tensors *tensors = NULL;
+    mn_status status = mn__average_swap(&trainer->average, trainer->net, err);
+    if (status == MN_OK)
+        status = mn__trainer_weights(trainer, &tensors, err);
+    status = swap_back(trainer, status, err);
     if (status == MN_OK)
         *ret_tensors = tensors;
     else

@@ -89,6 +89,20 @@ static void test_resumes_anywhere(void **state)
     free(path);
 }
 
+/* The averages go on too: they are what the tensors of the end are compared by. */
+static void test_averages_resume(void **state)
+{
+    char *path = mn_path_join(*state, "checkpoint");
+    mn_genotype g = tiny_small_genotype();
+    mn_graph *graph = tiny_lower(&g);
+    mn_trainer_setup setup = checkpoint_setup(graph);
+    setup.opts.average = 0.8f;
+    for (uint32_t cut = 0; cut <= epochs; cut++)
+        check_cut(&setup, path, cut);
+    mn_graph_free(graph);
+    free(path);
+}
+
 /* Saving does not change the trainer either, and a second file replaces the first. */
 static void test_saves_often(void **state)
 {
@@ -124,7 +138,7 @@ typedef struct victim {
     mn_tensors *before;
 } victim;
 
-static victim victim_make(void **state)
+static victim victim_make(void **state, float average)
 {
     victim v = {.path = mn_path_join(*state, "checkpoint")};
     mn_genotype g = tiny_small_genotype();
@@ -132,6 +146,7 @@ static victim victim_make(void **state)
     mn_error err;
     v.graph = tiny_lower(&g);
     v.setup = checkpoint_setup(v.graph);
+    v.setup.opts.average = average;
     v.trainer = tiny_trainer(&v.setup);
     train(v.trainer, 0, 1, unused);
     assert_ok(mn_trainer_save(v.trainer, v.path, &err), &err);
@@ -173,7 +188,7 @@ static void assert_unharmed(const victim *v)
 
 static void test_damaged_files(void **state)
 {
-    victim v = victim_make(state);
+    victim v = victim_make(state, 0.0f);
     char *damaged = mn_path_join(*state, "damaged");
     char *bytes = NULL;
     size_t count = 0;
@@ -272,9 +287,23 @@ static void lose_weight(mn_tensors *tensors, mn_metadata *metadata)
     rename_one(tensors, "head.fc.weight");
 }
 
+static void lose_average(mn_tensors *tensors, mn_metadata *metadata)
+{
+    (void)metadata;
+    rename_one(tensors, "average/");
+}
+
+static void test_lost_averages(void **state)
+{
+    victim v = victim_make(state, 0.9f);
+    refuse_changed(&v, state, lose_average, MN_ERR_MISMATCH, "missing");
+    assert_unharmed(&v);
+    victim_done(&v);
+}
+
 static void test_changed_files(void **state)
 {
-    victim v = victim_make(state);
+    victim v = victim_make(state, 0.0f);
     refuse_changed(&v, state, lose_metadata, MN_ERR_FORMAT, "not a checkpoint of a training");
     refuse_changed(&v, state, claim_too_many_epochs, MN_ERR_ARG, "epochs_done");
     refuse_changed(&v, state, claim_no_number, MN_ERR_ARG, "epochs_done");
@@ -297,7 +326,7 @@ static void refuse_for(const victim *v, const mn_trainer_setup *setup, const cha
 
 static void test_other_trainings(void **state)
 {
-    victim v = victim_make(state);
+    victim v = victim_make(state, 0.0f);
     mn_trainer_setup s = v.setup;
     s.opts.epochs = 5;
     refuse_for(&v, &s, "trained with 'epochs=4', now 'epochs=5'");
@@ -319,6 +348,9 @@ static void test_other_trainings(void **state)
     s = v.setup;
     s.opts.beta_rate = 64.0f;
     refuse_for(&v, &s, "trained with 'beta_rate=1', now 'beta_rate=64'");
+    s = v.setup;
+    s.opts.average = 0.5f;
+    refuse_for(&v, &s, "trained with 'average=0', now 'average=0.5'");
     s = v.setup;
     s.opts.schedule = MN_SCHEDULE_COSINE;
     refuse_for(&v, &s, "trained with 'schedule=1', now 'schedule=0'");
@@ -348,7 +380,7 @@ static void test_other_trainings(void **state)
 /* Networks whose tensors have the very same names and shapes. */
 static void test_other_networks(void **state)
 {
-    victim v = victim_make(state);
+    victim v = victim_make(state, 0.0f);
     mn_genotype g = tiny_small_genotype();
     g.blocks[0].cells[1].op[1] = MN_OP_AVG_POOL;
     mn_graph *averaging = tiny_lower(&g);
@@ -367,7 +399,7 @@ static void test_other_networks(void **state)
 
 static void test_full_disk(void **state)
 {
-    victim v = victim_make(state);
+    victim v = victim_make(state, 0.0f);
     char *before = NULL;
     char *after = NULL;
     size_t before_count = 0;
@@ -390,8 +422,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_resumes_anywhere, set_up, temporary_teardown),
+        cmocka_unit_test_setup_teardown(test_averages_resume, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_saves_often, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_damaged_files, set_up, temporary_teardown),
+        cmocka_unit_test_setup_teardown(test_lost_averages, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_changed_files, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_other_trainings, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_other_networks, set_up, temporary_teardown),

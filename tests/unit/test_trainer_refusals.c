@@ -86,6 +86,7 @@ static void test_options_out_of_range(void **state)
     }
     for (size_t i = 0; i < sizeof bad_numbers / sizeof bad_numbers[0]; i++) {
         mn_train_opts rate = good, momentum = good, decay = good, smoothing = good, beta = good;
+        mn_train_opts average = good;
         rate.learning_rate = momentum.momentum = bad_numbers[i];
         decay.weight_decay = smoothing.label_smoothing = bad_numbers[i];
         assert_error(mn_train_opts_check(&rate, &err), MN_ERR_ARG, &err, "learning rate: ");
@@ -94,12 +95,17 @@ static void test_options_out_of_range(void **state)
         assert_error(mn_train_opts_check(&smoothing, &err), MN_ERR_ARG, &err, "label smoothing: ");
         beta.beta_rate = 10.0f * bad_numbers[i];
         assert_error(mn_train_opts_check(&beta, &err), MN_ERR_ARG, &err, "beta rate: ");
+        average.average = bad_numbers[i];
+        assert_error(mn_train_opts_check(&average, &err), MN_ERR_ARG, &err, "average: ");
     }
     mn_train_opts edges = good;
     edges.momentum = edges.label_smoothing = 1.0f;
     assert_error(mn_train_opts_check(&edges, &err), MN_ERR_ARG, &err, "momentum: 1 out of range");
     edges.momentum = 0.0f;
     assert_error(mn_train_opts_check(&edges, &err), MN_ERR_ARG, &err, "label smoothing: 1");
+    edges = good;
+    edges.average = 1.0f;
+    assert_error(mn_train_opts_check(&edges, &err), MN_ERR_ARG, &err, "average: 1 out of range");
     edges = good;
     edges.schedule = (mn_schedule)2;
     assert_error(mn_train_opts_check(&edges, &err), MN_ERR_ARG, &err, "schedule: no number 2");
