@@ -45,6 +45,9 @@ typedef struct mn_train_opts {
                                    * weights, little beside the step. Step t (from 0) decays by
                                    * min(average, t/(t+9)), so that short trainings hold nothing of
                                    * the initial weights. Running statistics are averaged too. */
+    bool dirac;                   /**< Random initial weights only: the first min(O,I) filters of
+                                   * every dense convolution are the identity (1 at the kernel's
+                                   * centre of input channel i, else 0). Default false. */
     mn_schedule schedule;         /**< Default MN_SCHEDULE_ONE_CYCLE. */
     mn_augmentation augmentation; /**< Default: crop padding 2, flip, no cutout. */
     uint64_t seed;                /**< Of initial weights, order and augmentation; default 1. */

@@ -66,7 +66,7 @@ static json_t *seed_value(uint64_t seed)
 
 static json_t *train_value(const mn_train_opts *o)
 {
-    return json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:b, s:i, s:o, s:i}",
+    return json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:i, s:i, s:b, s:i, s:o, s:i}",
                      "epochs",
                      (int)o->epochs,
                      "batch",
@@ -83,6 +83,8 @@ static json_t *train_value(const mn_train_opts *o)
                      (double)o->beta_rate,
                      "average",
                      (double)o->average,
+                     "dirac",
+                     (int)o->dirac,
                      "schedule",
                      (int)o->schedule,
                      "crop_padding",
@@ -273,6 +275,8 @@ static mn_status parse_train(const json_t *object, mn_train_opts *o, mn_error *e
         status = get_float(object, where, "beta_rate", &o->beta_rate, err);
     if (status == MN_OK)
         status = get_float(object, where, "average", &o->average, err);
+    if (status == MN_OK)
+        status = mn_json_get_boolean(object, where, "dirac", &o->dirac, err);
     if (status == MN_OK)
         status = get_count(object, where, "schedule", &schedule, err);
     if (status == MN_OK)

@@ -1,5 +1,5 @@
 /*
- * Random initial numbers. Each tensor draws from a stream of its own, keyed by its name, so what a
+ * Initial numbers. Each tensor draws from a stream of its own, keyed by its name, so what a
  * tensor gets does not depend on which other tensors a network has.
  */
 #include "train/initialise.h"
@@ -51,4 +51,27 @@ mn_tensors_initialise(const mn_graph *graph, uint64_t seed, mn_tensors **ret_ten
                               mn_graph_tensor_elements(graph, t));
     *ret_tensors = tensors;
     return MN_OK;
+}
+
+/* weight (O,I,KH,KW) */
+static void make_dirac(const mn_tensor_info *info, float *weight)
+{
+    const uint32_t inputs = info->dims[1];
+    const size_t taps = (size_t)info->dims[2] * info->dims[3];
+    const size_t centre = (size_t)(info->dims[2] / 2) * info->dims[3] + info->dims[3] / 2;
+    for (uint32_t i = 0; i < info->dims[0] && i < inputs; i++) {
+        float *filter = weight + i * inputs * taps;
+        memset(filter, 0, inputs * taps * sizeof *filter);
+        filter[i * taps + centre] = 1.0f;
+    }
+}
+
+void mn__tensors_make_dirac(const mn_graph *graph, mn_tensors *tensors)
+{
+    for (uint32_t t = 0; t < tensors->count; t++) {
+        const mn_tensor_info *info = mn_graph_tensor(graph, t);
+        const mn_node *node = mn_graph_node(graph, info->node);
+        if (node->prim == MN_PRIM_CONV && node->groups == 1 && info->role == MN_ROLE_WEIGHT)
+            make_dirac(info, tensors->items[t].data);
+    }
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "train/initialise.h"
 #include "train/loss.h"
 #include "train/optimiser.h"
 #include "train/schedule.h"
@@ -57,6 +58,8 @@ static mn_status start_weights(mn_trainer *trainer, mn_error *err)
         status = mn_tensors_initialise(setup->graph, setup->opts.seed, &random, err);
     else
         status = mn__tensors_check(setup->graph, setup->initial, err);
+    if (random != NULL && setup->opts.dirac)
+        mn__tensors_make_dirac(setup->graph, random);
     if (status == MN_OK)
         status = mn__parameters_import(
             trainer->net, MN__PART_VALUE, random == NULL ? setup->initial : random, err);

@@ -352,6 +352,9 @@ static void test_other_trainings(void **state)
     s.opts.average = 0.5f;
     refuse_for(&v, &s, "trained with 'average=0', now 'average=0.5'");
     s = v.setup;
+    s.opts.dirac = true;
+    refuse_for(&v, &s, "trained with 'dirac=0', now 'dirac=1'");
+    s = v.setup;
     s.opts.schedule = MN_SCHEDULE_COSINE;
     refuse_for(&v, &s, "trained with 'schedule=1', now 'schedule=0'");
     s = v.setup;
