@@ -48,6 +48,13 @@ typedef struct mn_train_opts {
     bool dirac;                   /**< Random initial weights only: the first min(O,I) filters of
                                    * every dense convolution are the identity (1 at the kernel's
                                    * centre of input channel i, else 0). Default false. */
+    bool whiten;                  /**< The first dense convolution with a window of several pixels
+                                   * that reads the image is set, over `initial` too, and not
+                                   * trained: its filters are plus and minus the eigenvectors of the
+                                   * covariance of the image's patches, over sqrt(eigenvalue +
+                                   * 5e-4), largest eigenvalue first. Of n numbers a patch there are
+                                   * 2n such filters; a layer of fewer has the first of them, in a
+                                   * layer of more the rest stays as initialised. Default false. */
     mn_schedule schedule;         /**< Default MN_SCHEDULE_ONE_CYCLE. */
     mn_augmentation augmentation; /**< Default: crop padding 2, flip, no cutout. */
     uint64_t seed;                /**< Of initial weights, order and augmentation; default 1. */
@@ -80,7 +87,8 @@ typedef struct mn_trainer mn_trainer;
 /**
  * @retval MN_ERR_MISMATCH     Data set and network differ in shape or classes, or `initial` and
  *                             network in their tensors.
- * @retval MN_ERR_UNSUPPORTED  A primitive that cannot be trained (grouped but not depthwise conv).
+ * @retval MN_ERR_UNSUPPORTED  A primitive that cannot be trained (grouped but not depthwise conv),
+ *                             or opts.whiten and no convolution that could whiten.
  * @retval MN_ERR_BACKEND      oneDNN refused; the message has its status.
  */
 MN_API mn_status mn_trainer_create(const mn_trainer_setup *setup,

@@ -66,37 +66,40 @@ static json_t *seed_value(uint64_t seed)
 
 static json_t *train_value(const mn_train_opts *o)
 {
-    return json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:i, s:i, s:b, s:i, s:o, s:i}",
-                     "epochs",
-                     (int)o->epochs,
-                     "batch",
-                     (int)o->batch,
-                     "learning_rate",
-                     (double)o->learning_rate,
-                     "momentum",
-                     (double)o->momentum,
-                     "weight_decay",
-                     (double)o->weight_decay,
-                     "label_smoothing",
-                     (double)o->label_smoothing,
-                     "beta_rate",
-                     (double)o->beta_rate,
-                     "average",
-                     (double)o->average,
-                     "dirac",
-                     (int)o->dirac,
-                     "schedule",
-                     (int)o->schedule,
-                     "crop_padding",
-                     (int)o->augmentation.crop_padding,
-                     "flip",
-                     (int)o->augmentation.flip,
-                     "cutout",
-                     (int)o->augmentation.cutout,
-                     "seed",
-                     seed_value(o->seed),
-                     "threads",
-                     (int)o->threads);
+    return json_pack(
+        "{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:i, s:i, s:b, s:i, s:o, s:i}",
+        "epochs",
+        (int)o->epochs,
+        "batch",
+        (int)o->batch,
+        "learning_rate",
+        (double)o->learning_rate,
+        "momentum",
+        (double)o->momentum,
+        "weight_decay",
+        (double)o->weight_decay,
+        "label_smoothing",
+        (double)o->label_smoothing,
+        "beta_rate",
+        (double)o->beta_rate,
+        "average",
+        (double)o->average,
+        "dirac",
+        (int)o->dirac,
+        "whiten",
+        (int)o->whiten,
+        "schedule",
+        (int)o->schedule,
+        "crop_padding",
+        (int)o->augmentation.crop_padding,
+        "flip",
+        (int)o->augmentation.flip,
+        "cutout",
+        (int)o->augmentation.cutout,
+        "seed",
+        seed_value(o->seed),
+        "threads",
+        (int)o->threads);
 }
 
 static json_t *parent_value(const mn__job *job)
@@ -277,6 +280,8 @@ static mn_status parse_train(const json_t *object, mn_train_opts *o, mn_error *e
         status = get_float(object, where, "average", &o->average, err);
     if (status == MN_OK)
         status = mn_json_get_boolean(object, where, "dirac", &o->dirac, err);
+    if (status == MN_OK)
+        status = mn_json_get_boolean(object, where, "whiten", &o->whiten, err);
     if (status == MN_OK)
         status = get_count(object, where, "schedule", &schedule, err);
     if (status == MN_OK)

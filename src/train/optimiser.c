@@ -16,11 +16,11 @@ step_of(const mn__parameter *p, mn_tensor_role role, const mn_train_opts *opts, 
     };
 }
 
-void mn__optimiser_step(mn__network *net, const mn_train_opts *opts, float rate)
+void mn__optimiser_step(mn__network *net, const mn_train_opts *opts, float rate, uint32_t frozen)
 {
     for (uint32_t t = 0; t < mn_graph_tensor_count(net->graph); t++) {
         mn__parameter *p = &net->parameters[t];
-        if (p->gradient == NULL)
+        if (p->gradient == NULL || t == frozen)
             continue;
         mn__sgd step = step_of(p, mn_graph_tensor(net->graph, t)->role, opts, rate);
         net->backend.simd->sgd(&step, p->value, p->gradient, p->velocity, p->count);

@@ -7,8 +7,9 @@
 #include "memnet/train.h"
 #include "train/network.h"
 
-/* One step of Nesterov momentum at learning rate `rate` for every parameter with a gradient. The
- * copies in other layouts are left behind: run net->refresh before the next forward pass. */
-void mn__optimiser_step(mn__network *net, const mn_train_opts *opts, float rate);
+/* One step of Nesterov momentum at learning rate `rate` for every parameter with a gradient but
+ * tensor `frozen` (MN_NONE: all), whose value and velocity stay. The copies in other layouts are
+ * left behind: run net->refresh before the next forward pass. */
+void mn__optimiser_step(mn__network *net, const mn_train_opts *opts, float rate, uint32_t frozen);
 
 #endif

@@ -14,6 +14,7 @@
 #include "train/optimiser.h"
 #include "train/schedule.h"
 #include "train/tensors_check.h"
+#include "train/whiten.h"
 
 static mn_status check_setup(const mn_trainer_setup *setup, mn_error *err)
 {
@@ -46,25 +47,12 @@ static mn_status check_setup(const mn_trainer_setup *setup, mn_error *err)
                             dataset->class_count);
     if (setup->indices == NULL || setup->index_count == 0)
         return mn_error_set(err, MN_ERR_ARG, "no images to train on");
+    if (setup->opts.whiten && mn__whiten_tensor(setup->graph) == MN_NONE)
+        return mn_error_set(err,
+                            MN_ERR_UNSUPPORTED,
+                            "whiten: no dense convolution with a window of several pixels reads "
+                            "the image");
     return MN_OK;
-}
-
-static mn_status start_weights(mn_trainer *trainer, mn_error *err)
-{
-    const mn_trainer_setup *setup = &trainer->setup;
-    mn_tensors *random = NULL;
-    mn_status status = MN_OK;
-    if (setup->initial == NULL)
-        status = mn_tensors_initialise(setup->graph, setup->opts.seed, &random, err);
-    else
-        status = mn__tensors_check(setup->graph, setup->initial, err);
-    if (random != NULL && setup->opts.dirac)
-        mn__tensors_make_dirac(setup->graph, random);
-    if (status == MN_OK)
-        status = mn__parameters_import(
-            trainer->net, MN__PART_VALUE, random == NULL ? setup->initial : random, err);
-    mn_tensors_free(random);
-    return status;
 }
 
 static mn_status start_batches(mn_trainer *trainer, mn_error *err)
@@ -84,6 +72,34 @@ static mn_status start_batches(mn_trainer *trainer, mn_error *err)
     return mn_batches_create(&opts, &trainer->batches, err);
 }
 
+/* A copy of the numbers that are given, or random ones. */
+static mn_status
+make_initial(const mn_trainer_setup *setup, mn_tensors **ret_tensors, mn_error *err)
+{
+    if (setup->initial != NULL) {
+        mn_status status = mn__tensors_check(setup->graph, setup->initial, err);
+        return status == MN_OK ? mn_tensors_clone(setup->initial, ret_tensors, err) : status;
+    }
+    mn_status status = mn_tensors_initialise(setup->graph, setup->opts.seed, ret_tensors, err);
+    if (status == MN_OK && setup->opts.dirac)
+        mn__tensors_make_dirac(setup->graph, *ret_tensors);
+    return status;
+}
+
+/* The batches exist: they have checked the indices that whitening goes by. */
+static mn_status start_weights(mn_trainer *trainer, mn_error *err)
+{
+    const mn_trainer_setup *setup = &trainer->setup;
+    mn_tensors *tensors = NULL;
+    mn_status status = make_initial(setup, &tensors, err);
+    if (status == MN_OK && setup->opts.whiten && setup->dataset != NULL)
+        status = mn__whiten(setup, tensors, err);
+    if (status == MN_OK)
+        status = mn__parameters_import(trainer->net, MN__PART_VALUE, tensors, err);
+    mn_tensors_free(tensors);
+    return status;
+}
+
 mn_status mn_trainer_create(const mn_trainer_setup *setup, mn_trainer **ret_trainer, mn_error *err)
 {
     mn_status status = check_setup(setup, err);
@@ -93,6 +109,7 @@ mn_status mn_trainer_create(const mn_trainer_setup *setup, mn_trainer **ret_trai
     if (trainer == NULL)
         return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
     trainer->setup = *setup;
+    trainer->frozen = setup->opts.whiten ? mn__whiten_tensor(setup->graph) : MN_NONE;
     uint32_t batch = setup->opts.batch;
     if (setup->dataset != NULL && setup->index_count < batch)
         batch = setup->index_count;
@@ -106,11 +123,11 @@ mn_status mn_trainer_create(const mn_trainer_setup *setup, mn_trainer **ret_trai
                                     &trainer->net,
                                     err);
     if (status == MN_OK)
+        status = setup->dataset == NULL ? MN_OK : start_batches(trainer, err);
+    if (status == MN_OK)
         status = start_weights(trainer, err);
     if (status == MN_OK)
         status = mn__average_init(trainer->net, setup->opts.average, &trainer->average, err);
-    if (status == MN_OK && setup->dataset != NULL)
-        status = start_batches(trainer, err);
     if (status != MN_OK) {
         mn_trainer_free(trainer);
         return status;
@@ -150,7 +167,7 @@ mn_status mn__trainer_step(
     status = mn__network_run(net, &net->backward, err);
     if (status != MN_OK)
         return status;
-    mn__optimiser_step(net, &trainer->setup.opts, rate);
+    mn__optimiser_step(net, &trainer->setup.opts, rate, trainer->frozen);
     *ret_loss = loss;
     return mn__network_run(net, &net->refresh, err);
 }

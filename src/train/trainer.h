@@ -12,6 +12,7 @@ struct mn_trainer {
     mn_trainer_setup setup;
     mn_arena *own_arena; /* NULL when the caller lent one */
     mn__network *net;
+    uint32_t frozen; /* tensor that is not trained, or MN_NONE */
     mn__average average;
     mn_batches *batches; /* NULL without a data set */
     uint32_t epochs_done;

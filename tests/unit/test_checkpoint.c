@@ -103,6 +103,27 @@ static void test_averages_resume(void **state)
     free(path);
 }
 
+/* Two trainings that differ in nothing but `whiten`, and the frozen weight in the file. */
+static void test_whitened_resume(void **state)
+{
+    char *path = mn_path_join(*state, "checkpoint");
+    mn_genotype g = tiny_genotype(MN_HEAD_GAP);
+    mn_graph *graph = tiny_lower(&g);
+    mn_trainer_setup setup = checkpoint_setup(graph);
+    mn_error err;
+    setup.opts.whiten = true;
+    check_cut(&setup, path, 2);
+    setup.opts.whiten = false;
+    mn_trainer *trainer = tiny_trainer(&setup);
+    assert_error(mn_trainer_resume(trainer, path, &err),
+                 MN_ERR_MISMATCH,
+                 &err,
+                 "trained with 'whiten=1', now 'whiten=0'");
+    mn_trainer_free(trainer);
+    mn_graph_free(graph);
+    free(path);
+}
+
 /* Saving does not change the trainer either, and a second file replaces the first. */
 static void test_saves_often(void **state)
 {
@@ -426,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_resumes_anywhere, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_averages_resume, set_up, temporary_teardown),
+        cmocka_unit_test_setup_teardown(test_whitened_resume, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_saves_often, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_damaged_files, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_lost_averages, set_up, temporary_teardown),

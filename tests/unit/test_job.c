@@ -50,7 +50,7 @@ static void check_same(const mn__job *a, const mn__job *b)
     assert_true(a->train.label_smoothing == b->train.label_smoothing);
     assert_true(a->train.beta_rate == b->train.beta_rate);
     assert_true(a->train.average == b->train.average);
-    assert_true(a->train.dirac == b->train.dirac);
+    assert_true(a->train.dirac == b->train.dirac && a->train.whiten == b->train.whiten);
     assert_true(a->train.schedule == b->train.schedule && a->train.threads == b->train.threads);
     assert_true(a->train.augmentation.crop_padding == b->train.augmentation.crop_padding);
     assert_true(a->train.augmentation.flip == b->train.augmentation.flip);
@@ -92,6 +92,7 @@ static void test_jobs_come_back(void **state)
         job.train.beta_rate = 64.0f / (1.0f + (float)i);
         job.train.average = 0.1f * (float)i;
         job.train.dirac = i % 3 == 0;
+        job.train.whiten = i % 3 == 1;
         job.train.augmentation.flip = i % 2 == 0;
         job.split_fraction = 1.0 / 3.0;
         job.images = i % 2 == 0 ? UINT32_MAX - 1 : 1;
@@ -161,6 +162,7 @@ static void test_wrong_jobs(void **state)
         {"\"momentum\":", "\"momentum\":1e300,\"momentun\":", "momentum"},
         {"\"beta_rate\":", "\"bate_rate\":", "beta_rate"},
         {"\"dirac\":false", "\"dirac\":0", "dirac"},
+        {"\"whiten\":false", "\"whiten\":0", "whiten"},
         {"\"average\":0.0", "\"average\":1.0", "average"},
         {"\"beta_rate\":1.0", "\"beta_rate\":1001.0", "beta rate"},
         {"\"flip\":true", "\"flip\":1", "flip"},
