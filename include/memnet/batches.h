@@ -10,11 +10,19 @@
 extern "C" {
 #endif
 
+/** Which images are mirrored, left to right. */
+typedef enum mn_flip {
+    MN_FLIP_NONE,
+    MN_FLIP_RANDOM,     /**< Each with probability 1/2, drawn anew in every epoch. */
+    MN_FLIP_ALTERNATING /**< In even epochs a half that the seed chooses, in odd ones the other
+                         * half, so that two epochs show both sides of every image. */
+} mn_flip;
+
 /** Augmentation; all zero = none. Padding shows the mean (network input 0). */
 typedef struct mn_augmentation {
     uint32_t crop_padding; /**< Random translation by up to this many pixels each way. */
-    bool flip;             /**< Horizontal flip with probability 1/2. */
-    uint32_t cutout;       /**< Side of the square that is set to the mean; 0 = off. */
+    mn_flip flip;
+    uint32_t cutout; /**< Side of the square that is set to the mean; 0 = off. */
 } mn_augmentation;
 
 typedef struct mn_batches_opts {

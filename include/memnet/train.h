@@ -56,7 +56,7 @@ typedef struct mn_train_opts {
                                    * 2n such filters; a layer of fewer has the first of them, in a
                                    * layer of more the rest stays as initialised. Default false. */
     mn_schedule schedule;         /**< Default MN_SCHEDULE_ONE_CYCLE. */
-    mn_augmentation augmentation; /**< Default: crop padding 2, flip, no cutout. */
+    mn_augmentation augmentation; /**< Default: crop padding 2, random flip, else none. */
     uint64_t seed;                /**< Of initial weights, order and augmentation; default 1. */
     uint32_t threads;             /**< Of the compute library, default 1; part of the result. */
     mn_compute compute;           /**< Default MN_COMPUTE_AUTO; part of the result. */

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+static const uint64_t flip_stream = 0x666c6970; /* "flip" */
+
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
@@ -35,13 +37,27 @@ mn__change mn__change_draw(const mn_augmentation *augmentation, mn_shape shape, 
         change.shift_y = draw_shift(augmentation->crop_padding, shape.h, random);
         change.shift_x = draw_shift(augmentation->crop_padding, shape.w, random);
     }
-    if (augmentation->flip)
+    if (augmentation->flip == MN_FLIP_RANDOM)
         change.flip = mn_random_below(random, 2) == 1;
     if (augmentation->cutout > 0) {
         draw_cut(augmentation->cutout, shape.h, random, &change.cut_top, &change.cut_bottom);
         draw_cut(augmentation->cutout, shape.w, random, &change.cut_left, &change.cut_right);
     }
     return change;
+}
+
+bool mn__flip_alternates(uint64_t seed, uint64_t epoch, uint32_t image)
+{
+    uint64_t side = mn_random_mix(mn_random_mix(seed, flip_stream), image);
+    return ((side ^ epoch) & 1) != 0;
+}
+
+mn_status mn__augmentation_check(const mn_augmentation *augmentation, mn_error *err)
+{
+    if (augmentation->flip != MN_FLIP_NONE && augmentation->flip != MN_FLIP_RANDOM &&
+        augmentation->flip != MN_FLIP_ALTERNATING)
+        return mn_error_set(err, MN_ERR_ARG, "flip: no number %d", (int)augmentation->flip);
+    return MN_OK;
 }
 
 /* The part [low, high) of [0, side) whose source pixel, `shift` further on, exists. */

@@ -20,10 +20,18 @@ typedef struct mn__change {
  * Draws a change; sides of `shape` are at most MN__SIDE_MAX. A side of n pixels shifts by at most
  * n - 1, so that something of the image stays in sight (data with H = 1 is shifted along W only).
  * The cutout's centre is uniform over the pixels, as in DeVries and Taylor (arXiv:1708.04552), so
- * it may reach over the border.
+ * it may reach over the border. Alternating flip is not drawn: see mn__flip_alternates().
  */
 #define MN__SIDE_MAX ((uint32_t)INT32_MAX / 4)
 mn__change mn__change_draw(const mn_augmentation *augmentation, mn_shape shape, mn_random *random);
+
+/* Whether alternating flip (Jordan, arXiv:2404.00498) mirrors image `image` in an
+ * epoch.
+ */
+bool mn__flip_alternates(uint64_t seed, uint64_t epoch, uint32_t image);
+
+/* MN_ERR_ARG names the first option that is out of range. */
+mn_status mn__augmentation_check(const mn_augmentation *augmentation, mn_error *err);
 
 /* An image and how the network sees it. */
 typedef struct mn__picture {

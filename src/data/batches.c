@@ -5,7 +5,7 @@
  * guards the counters only; a buffer belongs to the helper from `released` on up to `made`, to the
  * trainer below that, so pixels are never touched under it.
  * Invariant: what is in batch k of epoch e depends on (options, e, k) only: every image draws from
- * a random stream of its own, so that timing and thread cannot show.
+ * a random stream of its own or from no stream, so that timing and thread cannot show.
  */
 #include "memnet/batches.h"
 
@@ -81,6 +81,8 @@ static void fill(const mn_batches *b, uint64_t epoch, uint32_t batch, slot *s)
         uint32_t image = b->order[first + i];
         mn_random random = mn_random_make(seed, first + i);
         mn__change change = mn__change_draw(&opts->augmentation, dataset->shape, &random);
+        if (opts->augmentation.flip == MN_FLIP_ALTERNATING)
+            change.flip = mn__flip_alternates(opts->seed, epoch, image);
         mn__picture picture = {
             .shape = dataset->shape,
             .type = dataset->pixel_type,
@@ -157,6 +159,9 @@ static void stop_helper(mn_batches *b)
 static mn_status check_opts(const mn_batches_opts *opts, mn_error *err)
 {
     const mn_shape *shape = &opts->dataset->shape;
+    mn_status status = mn__augmentation_check(&opts->augmentation, err);
+    if (status != MN_OK)
+        return mn_error_prefix(err, status, "batches");
     if (opts->batch == 0)
         return mn_error_set(err, MN_ERR_ARG, "batches: batch 0, expected at least 1");
     if (shape->h > MN__SIDE_MAX || shape->w > MN__SIDE_MAX)

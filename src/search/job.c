@@ -67,7 +67,7 @@ static json_t *seed_value(uint64_t seed)
 static json_t *train_value(const mn_train_opts *o)
 {
     return json_pack(
-        "{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:i, s:i, s:b, s:i, s:o, s:i}",
+        "{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:i, s:i, s:i, s:i, s:o, s:i}",
         "epochs",
         (int)o->epochs,
         "batch",
@@ -263,6 +263,7 @@ static mn_status parse_train(const json_t *object, mn_train_opts *o, mn_error *e
 {
     const char *where = "job: train";
     uint32_t schedule = 0;
+    uint32_t flip = 0;
     mn_status status = get_count(object, where, "epochs", &o->epochs, err);
     if (status == MN_OK)
         status = get_count(object, where, "batch", &o->batch, err);
@@ -287,7 +288,7 @@ static mn_status parse_train(const json_t *object, mn_train_opts *o, mn_error *e
     if (status == MN_OK)
         status = get_count(object, where, "crop_padding", &o->augmentation.crop_padding, err);
     if (status == MN_OK)
-        status = mn_json_get_boolean(object, where, "flip", &o->augmentation.flip, err);
+        status = get_count(object, where, "flip", &flip, err);
     if (status == MN_OK)
         status = get_count(object, where, "cutout", &o->augmentation.cutout, err);
     if (status == MN_OK)
@@ -296,7 +297,10 @@ static mn_status parse_train(const json_t *object, mn_train_opts *o, mn_error *e
         status = get_count(object, where, "threads", &o->threads, err);
     if (status == MN_OK && schedule > MN_SCHEDULE_ONE_CYCLE)
         status = mn_error_set(err, MN_ERR_FORMAT, "%s: no schedule %u", where, schedule);
+    if (status == MN_OK && flip > MN_FLIP_ALTERNATING)
+        status = mn_error_set(err, MN_ERR_FORMAT, "%s: no flip %u", where, flip);
     o->schedule = (mn_schedule)schedule;
+    o->augmentation.flip = (mn_flip)flip;
     return status == MN_OK ? mn_train_opts_check(o, err) : status;
 }
 

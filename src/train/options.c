@@ -3,6 +3,7 @@
  */
 #include <math.h>
 
+#include "data/augment.h"
 #include "memnet/train.h"
 
 mn_train_opts mn_train_opts_default(void)
@@ -16,7 +17,7 @@ mn_train_opts mn_train_opts_default(void)
         .label_smoothing = 0.1f,
         .beta_rate = 1.0f,
         .schedule = MN_SCHEDULE_ONE_CYCLE,
-        .augmentation = {.crop_padding = 2, .flip = true},
+        .augmentation = {.crop_padding = 2, .flip = MN_FLIP_RANDOM},
         .seed = 1,
         .threads = 1,
     };
@@ -64,6 +65,8 @@ mn_status mn_train_opts_check(const mn_train_opts *opts, mn_error *err)
     if (status == MN_OK && opts->schedule != MN_SCHEDULE_COSINE &&
         opts->schedule != MN_SCHEDULE_ONE_CYCLE)
         status = mn_error_set(err, MN_ERR_ARG, "schedule: no number %d", (int)opts->schedule);
+    if (status == MN_OK)
+        status = mn__augmentation_check(&opts->augmentation, err);
     if (status == MN_OK && opts->compute != MN_COMPUTE_AUTO && opts->compute != MN_COMPUTE_FLOAT32)
         status = mn_error_set(err, MN_ERR_UNSUPPORTED, "compute: only float32 yet");
     return status;

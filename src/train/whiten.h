@@ -1,7 +1,7 @@
 /*
  * Whitening: the first convolution turns patches of the image into numbers that are uncorrelated
  * and of equal size, and stays as it is while the rest learns (Jordan, arXiv:2404.00498, after
- * Page 2019).
+ * Page 2018).
  */
 #ifndef MN_TRAIN_WHITEN_H
 #define MN_TRAIN_WHITEN_H

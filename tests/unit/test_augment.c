@@ -81,7 +81,7 @@ static void test_draw(void **state)
 {
     (void)state;
     const mn_shape shape = {9, 6, 1};
-    const mn_augmentation all = {.crop_padding = 2, .flip = true, .cutout = 3};
+    const mn_augmentation all = {.crop_padding = 2, .flip = MN_FLIP_RANDOM, .cutout = 3};
     uint32_t flips = 0;
     uint32_t shifts[5][5] = {{0}};
     uint32_t centres[9][6] = {{0}};
@@ -118,7 +118,7 @@ static void test_draw(void **state)
 static void test_draw_nothing(void **state)
 {
     (void)state;
-    const mn_augmentation none = {0};
+    const mn_augmentation none = {.flip = MN_FLIP_ALTERNATING}; /* is not drawn */
     mn_random random = mn_random_make(1, 1);
     mn_random before = random;
     mn__change change = mn__change_draw(&none, (mn_shape){4, 4, 1}, &random);

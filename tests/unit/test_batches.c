@@ -228,7 +228,7 @@ static mn_batches_opts augmented_opts(void)
 {
     mn_batches_opts opts = default_opts();
     opts.shuffle = true;
-    opts.augmentation = (mn_augmentation){.crop_padding = 1, .flip = true, .cutout = 2};
+    opts.augmentation = (mn_augmentation){.crop_padding = 1, .flip = MN_FLIP_RANDOM, .cutout = 2};
     return opts;
 }
 
@@ -262,6 +262,60 @@ static void test_timing_does_not_show(void **state)
     assert_true(epoch_hash(b, 0, false) != expected[0]);
     mn_batches_free(b);
     mn_batches_free(a);
+}
+
+/* Which images a plain stream mirrors in an epoch, from its pixels. */
+static void mirrored_in(mn_batches *batches, uint64_t epoch, bool ret_mirrored[images])
+{
+    mn_batch batch;
+    mn_batches_begin(batches, epoch);
+    while (mn_batches_next(batches, &batch))
+        for (uint32_t i = 0; i < batch.count; i++) {
+            const uint8_t *image = pixels + batch.index[i] * elements;
+            bool same = true;
+            bool turned = true;
+            for (size_t x = 0; x < w; x++) {
+                float actual = batch.images[i * elements + x];
+                same = same && actual == ((float)image[x * c] - 100.0f) * 0.5f;
+                turned = turned && actual == ((float)image[(w - 1 - x) * c] - 100.0f) * 0.5f;
+            }
+            assert_true(same != turned);
+            ret_mirrored[batch.index[i]] = turned;
+        }
+}
+
+/* Two epochs show both sides of every image, whatever the batches and their order. */
+static void test_flip_alternates(void **state)
+{
+    (void)state;
+    mn_batches_opts opts = default_opts();
+    opts.augmentation.flip = MN_FLIP_ALTERNATING;
+    opts.batch = 7;
+    bool first[images] = {false};
+    bool later[images] = {false};
+    mn_batches *batches = create(&opts);
+    mirrored_in(batches, 0, first);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < images; i++)
+        count += first[i];
+    assert_in_range(count, 15, 38); /* 26.5 expected, deviation 3.6 */
+    for (uint64_t epoch = 1; epoch < 5; epoch++) {
+        mirrored_in(batches, epoch, later);
+        for (uint32_t i = 0; i < images; i++)
+            assert_int_equal(later[i], first[i] != (epoch % 2 == 1));
+    }
+    mn_batches_free(batches);
+    opts.shuffle = true;
+    opts.batch = images;
+    batches = create(&opts);
+    mirrored_in(batches, 6, later);
+    assert_memory_equal(first, later, sizeof first);
+    mn_batches_free(batches);
+    opts.seed++;
+    batches = create(&opts);
+    mirrored_in(batches, 0, later);
+    assert_memory_not_equal(first, later, sizeof first);
+    mn_batches_free(batches);
 }
 
 /* Two batch sizes cut the same stream of augmented images: the draw belongs to the position. */
@@ -316,6 +370,10 @@ static void test_bad_options(void **state)
     opts.batch = 0;
     assert_error(mn_batches_create(&opts, &batches, &err), MN_ERR_ARG, &err, "batch 0, expected");
     opts = default_opts();
+    opts.augmentation.flip = (mn_flip)3;
+    assert_error(
+        mn_batches_create(&opts, &batches, &err), MN_ERR_ARG, &err, "batches: flip: no number 3");
+    opts = default_opts();
     opts.indices = indices;
     opts.index_count = 2;
     assert_error(mn_batches_create(&opts, &batches, &err),
@@ -341,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_shuffled_complete),
         cmocka_unit_test(test_smaller_than_a_batch),
         cmocka_unit_test(test_timing_does_not_show),
+        cmocka_unit_test(test_flip_alternates),
         cmocka_unit_test(test_position_decides),
         cmocka_unit_test(test_free_at_any_time),
         cmocka_unit_test(test_bad_options),

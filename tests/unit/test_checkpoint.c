@@ -36,7 +36,8 @@ static mn_trainer_setup checkpoint_setup(const mn_graph *graph)
 {
     mn_trainer_setup setup = tiny_setup(graph, &data);
     setup.opts.epochs = epochs;
-    setup.opts.augmentation = (mn_augmentation){.crop_padding = 2, .flip = true, .cutout = 2};
+    setup.opts.augmentation =
+        (mn_augmentation){.crop_padding = 2, .flip = MN_FLIP_RANDOM, .cutout = 2};
     setup.index_count = 50;
     return setup;
 }
@@ -379,7 +380,7 @@ static void test_other_trainings(void **state)
     s.opts.schedule = MN_SCHEDULE_COSINE;
     refuse_for(&v, &s, "trained with 'schedule=1', now 'schedule=0'");
     s = v.setup;
-    s.opts.augmentation.flip = false;
+    s.opts.augmentation.flip = MN_FLIP_NONE;
     refuse_for(&v, &s, "now 'flip=0'");
     s = v.setup;
     s.opts.seed = UINT64_MAX;

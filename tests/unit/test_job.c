@@ -93,7 +93,7 @@ static void test_jobs_come_back(void **state)
         job.train.average = 0.1f * (float)i;
         job.train.dirac = i % 3 == 0;
         job.train.whiten = i % 3 == 1;
-        job.train.augmentation.flip = i % 2 == 0;
+        job.train.augmentation.flip = (mn_flip)(i % 3);
         job.split_fraction = 1.0 / 3.0;
         job.images = i % 2 == 0 ? UINT32_MAX - 1 : 1;
         check_round_trip(&job);
@@ -165,7 +165,8 @@ static void test_wrong_jobs(void **state)
         {"\"whiten\":false", "\"whiten\":0", "whiten"},
         {"\"average\":0.0", "\"average\":1.0", "average"},
         {"\"beta_rate\":1.0", "\"beta_rate\":1001.0", "beta rate"},
-        {"\"flip\":true", "\"flip\":1", "flip"},
+        {"\"flip\":1", "\"flip\":true", "flip"},
+        {"\"flip\":1", "\"flip\":3", "no flip 3"},
         {"\"schedule\":1", "\"schedule\":2", "schedule"},
         {"\"train\":{", "\"trains\":{", "train"},
         {"\"checkpoint\":\"\"", "\"checkpoint\":null", "checkpoint"},

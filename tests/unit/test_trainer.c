@@ -127,7 +127,8 @@ static void check_repeats(const mn_genotype *genotype, uint32_t images, uint32_t
     mn_graph *graph = tiny_lower(genotype);
     mn_trainer_setup setup = tiny_setup(graph, &data);
     setup.opts.threads = threads;
-    setup.opts.augmentation = (mn_augmentation){.crop_padding = 2, .flip = true, .cutout = 3};
+    setup.opts.augmentation =
+        (mn_augmentation){.crop_padding = 2, .flip = MN_FLIP_RANDOM, .cutout = 3};
     setup.index_count = images;
     mn_tensors *first = trained(&setup, 2);
     mn_tensors *second = trained(&setup, 2);
