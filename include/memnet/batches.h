@@ -23,6 +23,10 @@ typedef struct mn_augmentation {
     uint32_t crop_padding; /**< Random translation by up to this many pixels each way. */
     mn_flip flip;
     uint32_t cutout; /**< Side of the square that is set to the mean; 0 = off. */
+    float mixup;     /**< Alpha of Beta(alpha, alpha), which every batch draws its lambda from;
+                      * [0, 4], 0 = off. Image i of n becomes lambda times itself and 1 -
+                      * lambda times image n-1-i, after the rest of the augmentation: pairs
+                      * are random where the order is. */
 } mn_augmentation;
 
 typedef struct mn_batches_opts {
@@ -41,8 +45,10 @@ typedef struct mn_batches_opts {
 typedef struct mn_batch {
     uint32_t count;      /**< Images in it; less than `batch` only in a last, unshuffled one. */
     const float *images; /**< (batch,C,H,W) plain; images past `count` are zero. 64-byte aligned */
-    const uint16_t *labels; /**< (count) */
-    const uint32_t *index;  /**< (count): which image of `images` each one is. */
+    const uint16_t *labels;       /**< (count) */
+    const uint16_t *other_labels; /**< (count) of the images mixed in; NULL without mixup */
+    float lambda;                 /**< Share of `labels` where images are mixed, else 1 */
+    const uint32_t *index;        /**< (count): which image of `images` each one is. */
 } mn_batch;
 
 typedef struct mn_batches mn_batches;

@@ -76,6 +76,18 @@ float mn_random_normal(mn_random *random)
     return (float)(sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v));
 }
 
+/* Joehnk 1964: of U^(1/alpha) and V^(1/alpha) the first one's share is Beta, given that their sum
+ * is at most 1. In logarithms, since both powers vanish where alpha is small. */
+double mn_random_beta(mn_random *random, double alpha)
+{
+    for (;;) {
+        double x = log(((double)(mn_random_next(random) >> 11) + 1.0) * 0x1p-53) / alpha;
+        double y = log(((double)(mn_random_next(random) >> 11) + 1.0) * 0x1p-53) / alpha;
+        if (exp(x) + exp(y) <= 1.0)
+            return 1.0 / (1.0 + exp(y - x));
+    }
+}
+
 void mn_random_shuffle(mn_random *random, uint32_t *items, uint32_t count)
 {
     for (uint32_t i = count; i > 1; i--) {

@@ -29,6 +29,10 @@ float mn_random_uniform(mn_random *random);
 /* Standard normal (Box-Muller, one of the pair). */
 float mn_random_normal(mn_random *random);
 
+/* Beta(alpha, alpha) in [0, 1], for alpha > 0. Takes about 4^alpha tries: meant for alpha up to 4.
+ */
+double mn_random_beta(mn_random *random, double alpha);
+
 /* Fisher-Yates. */
 void mn_random_shuffle(mn_random *random, uint32_t *items, uint32_t count);
 

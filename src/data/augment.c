@@ -57,6 +57,9 @@ mn_status mn__augmentation_check(const mn_augmentation *augmentation, mn_error *
     if (augmentation->flip != MN_FLIP_NONE && augmentation->flip != MN_FLIP_RANDOM &&
         augmentation->flip != MN_FLIP_ALTERNATING)
         return mn_error_set(err, MN_ERR_ARG, "flip: no number %d", (int)augmentation->flip);
+    if (!(augmentation->mixup >= 0.0f && augmentation->mixup <= 4.0f))
+        return mn_error_set(
+            err, MN_ERR_ARG, "mixup: %g out of range [0,4]", (double)augmentation->mixup);
     return MN_OK;
 }
 
@@ -121,4 +124,14 @@ void mn__change_apply(const mn__change *change, const mn__picture *picture, floa
         }
     }
     cut_out(change, shape, ret_plain);
+}
+
+void mn__mix(float lambda, size_t elements, float *restrict a, float *restrict b)
+{
+    const float rest = 1.0f - lambda;
+    for (size_t i = 0; i < elements; i++) {
+        float kept = a[i];
+        a[i] = lambda * kept + rest * b[i];
+        b[i] = lambda * b[i] + rest * kept;
+    }
 }

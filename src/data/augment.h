@@ -25,9 +25,7 @@ typedef struct mn__change {
 #define MN__SIDE_MAX ((uint32_t)INT32_MAX / 4)
 mn__change mn__change_draw(const mn_augmentation *augmentation, mn_shape shape, mn_random *random);
 
-/* Whether alternating flip (Jordan, arXiv:2404.00498) mirrors image `image` in an
- * epoch.
- */
+/* Whether alternating flip (Jordan, arXiv:2404.00498) mirrors image `image` in an epoch. */
 bool mn__flip_alternates(uint64_t seed, uint64_t epoch, uint32_t image);
 
 /* MN_ERR_ARG names the first option that is out of range. */
@@ -43,5 +41,9 @@ typedef struct mn__picture {
 
 /* Writes the changed, normalised image as (C,H,W). Pixels out of sight are 0, which is the mean. */
 void mn__change_apply(const mn__change *change, const mn__picture *picture, float *ret_plain);
+
+/* Mixes two images of `elements` numbers, each lambda of itself and 1 - lambda of the other (mixup,
+ * Zhang et al., arXiv:1710.09412). */
+void mn__mix(float lambda, size_t elements, float *restrict a, float *restrict b);
 
 #endif

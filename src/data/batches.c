@@ -4,8 +4,8 @@
  * A ring of three buffers: the trainer holds one, the helper fills one, one is ready. The mutex
  * guards the counters only; a buffer belongs to the helper from `released` on up to `made`, to the
  * trainer below that, so pixels are never touched under it.
- * Invariant: what is in batch k of epoch e depends on (options, e, k) only: every image draws from
- * a random stream of its own or from no stream, so that timing and thread cannot show.
+ * Invariant: what is in batch k of epoch e depends on (options, e, k) only: every image and
+ * every batch draws from a random stream of its own, so that timing and thread cannot show.
  */
 #include "memnet/batches.h"
 
@@ -25,13 +25,16 @@ enum { ring_count = 3, batch_align = 64 };
 /* Keep these streams apart from each other and from others that start from the same seed. */
 static const uint64_t order_stream = 0x6f72646572;       /* "order" */
 static const uint64_t augment_stream = 0x6175676d656e74; /* "augment" */
+static const uint64_t mixup_stream = 0x6d69787570;       /* "mixup" */
 
 /* One buffer of the ring. */
 typedef struct slot {
     uint32_t count;
-    float *images;    /* (batch,C,H,W) */
-    uint16_t *labels; /* (batch) */
-    uint32_t *index;  /* (batch) */
+    float *images;          /* (batch,C,H,W) */
+    uint16_t *labels;       /* (batch) */
+    uint16_t *other_labels; /* (batch) NULL without mixup */
+    float lambda;
+    uint32_t *index; /* (batch) */
 } slot;
 
 struct mn_batches {
@@ -67,6 +70,21 @@ static double now_ms(void)
 
 /* ---- the helper ---------------------------------------------------------------------------- */
 
+/* Mixes image i with image n-1-i, both at once; one in the middle stays. */
+static void mix(const mn_batches *b, uint64_t epoch, uint32_t batch, slot *s)
+{
+    const uint64_t seed = mn_random_mix(mn_random_mix(b->opts.seed, mixup_stream), epoch);
+    mn_random random = mn_random_make(seed, batch);
+    s->lambda = (float)mn_random_beta(&random, (double)b->opts.augmentation.mixup);
+    for (uint32_t i = 0; i < s->count; i++)
+        s->other_labels[i] = s->labels[s->count - 1 - i];
+    for (uint32_t i = 0; i < s->count / 2; i++)
+        mn__mix(s->lambda,
+                b->elements,
+                s->images + i * b->elements,
+                s->images + (s->count - 1 - i) * b->elements);
+}
+
 static void fill(const mn_batches *b, uint64_t epoch, uint32_t batch, slot *s)
 {
     const mn_batches_opts *opts = &b->opts;
@@ -96,6 +114,9 @@ static void fill(const mn_batches *b, uint64_t epoch, uint32_t batch, slot *s)
     memset(s->images + s->count * b->elements,
            0,
            (opts->batch - s->count) * b->elements * sizeof *s->images);
+    s->lambda = 1.0f;
+    if (s->other_labels != NULL)
+        mix(b, epoch, batch, s);
 }
 
 static void *help(void *argument)
@@ -199,6 +220,10 @@ static mn_status allocate(mn_batches *b, mn_error *err)
         s->labels = mn_calloc(batch, sizeof *s->labels);
         s->index = mn_calloc(batch, sizeof *s->index);
         complete = s->images != NULL && s->labels != NULL && s->index != NULL;
+        if (complete && b->opts.augmentation.mixup > 0.0f) {
+            s->other_labels = mn_calloc(batch, sizeof *s->other_labels);
+            complete = s->other_labels != NULL;
+        }
     }
     if (!complete)
         return mn_error_set(err,
@@ -246,6 +271,7 @@ void mn_batches_free(mn_batches *batches)
         stop_helper(batches);
     for (int i = 0; i < ring_count; i++) {
         free(batches->ring[i].index);
+        free(batches->ring[i].other_labels);
         free(batches->ring[i].labels);
         free(batches->ring[i].images);
     }
@@ -309,6 +335,8 @@ bool mn_batches_next(mn_batches *batches, mn_batch *ret_batch)
             .count = s->count,
             .images = s->images,
             .labels = s->labels,
+            .other_labels = s->other_labels,
+            .lambda = s->lambda,
             .index = s->index,
         };
     return more;

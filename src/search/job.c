@@ -67,7 +67,7 @@ static json_t *seed_value(uint64_t seed)
 static json_t *train_value(const mn_train_opts *o)
 {
     return json_pack(
-        "{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:i, s:i, s:i, s:i, s:o, s:i}",
+        "{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:i, s:i, s:i, s:i, s:f, s:o, s:i}",
         "epochs",
         (int)o->epochs,
         "batch",
@@ -96,6 +96,8 @@ static json_t *train_value(const mn_train_opts *o)
         (int)o->augmentation.flip,
         "cutout",
         (int)o->augmentation.cutout,
+        "mixup",
+        (double)o->augmentation.mixup,
         "seed",
         seed_value(o->seed),
         "threads",
@@ -291,6 +293,8 @@ static mn_status parse_train(const json_t *object, mn_train_opts *o, mn_error *e
         status = get_count(object, where, "flip", &flip, err);
     if (status == MN_OK)
         status = get_count(object, where, "cutout", &o->augmentation.cutout, err);
+    if (status == MN_OK)
+        status = get_float(object, where, "mixup", &o->augmentation.mixup, err);
     if (status == MN_OK)
         status = get_seed(object, where, "seed", &o->seed, err);
     if (status == MN_OK)

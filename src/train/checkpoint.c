@@ -60,7 +60,7 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
     mn_buffer_printf(&text,
                      " epochs=%u batch=%u rate=%.9g momentum=%.9g decay=%.9g smoothing=%.9g"
                      " schedule=%d crop=%u flip=%d cutout=%u seed=%" PRIu64 " threads=%u"
-                     " beta_rate=%.9g average=%.9g dirac=%d whiten=%d",
+                     " beta_rate=%.9g average=%.9g dirac=%d whiten=%d mixup=%.9g",
                      o->epochs,
                      trainer->net->batch,
                      (double)o->learning_rate,
@@ -76,7 +76,8 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
                      (double)o->beta_rate,
                      (double)o->average,
                      (int)o->dirac,
-                     (int)o->whiten);
+                     (int)o->whiten,
+                     (double)o->augmentation.mixup);
     mn_status status = mn_buffer_take(&text, ret_text, err);
     mn_buffer_done(&text);
     return status;

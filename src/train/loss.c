@@ -20,22 +20,27 @@ static double log_sum_exp(const float *logits, uint32_t classes)
 }
 
 double mn__loss(const float *logits,
-                const uint16_t *labels,
+                const mn__targets *targets,
                 uint32_t batch,
                 uint32_t count,
                 uint32_t classes,
-                float smoothing,
                 float *gradient)
 {
     double total = 0.0;
-    double elsewhere = (double)smoothing / classes;
+    double elsewhere = (double)targets->smoothing / classes;
+    double sure = 1.0 - (double)targets->smoothing;
+    const uint16_t *labels = targets->labels;
+    const uint16_t *others = targets->other_labels;
+    double share = others == NULL ? 1.0 : (double)targets->lambda;
     memset(gradient, 0, (size_t)batch * classes * sizeof *gradient);
     for (uint32_t n = 0; n < count; n++) {
         const float *row = logits + (size_t)n * classes;
         double norm = log_sum_exp(row, classes);
         for (uint32_t k = 0; k < classes; k++) {
             double log_p = (double)row[k] - norm;
-            double target = elsewhere + (k == labels[n] ? 1.0 - (double)smoothing : 0.0);
+            double target = elsewhere + (k == labels[n] ? share * sure : 0.0);
+            if (others != NULL && k == others[n])
+                target += (1.0 - share) * sure;
             total -= target * log_p;
             gradient[(size_t)n * classes + k] = (float)((exp(log_p) - target) / count);
         }

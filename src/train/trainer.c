@@ -155,12 +155,15 @@ mn_status mn__trainer_step(
         status = mn__network_run(net, &net->forward, err);
     if (status != MN_OK)
         return status;
+    const mn__targets targets = {.labels = batch->labels,
+                                 .other_labels = batch->other_labels,
+                                 .lambda = batch->lambda,
+                                 .smoothing = trainer->setup.opts.label_smoothing};
     double loss = mn__loss(net->output->data,
-                           batch->labels,
+                           &targets,
                            net->batch,
                            batch->count,
                            net->output->lanes,
-                           trainer->setup.opts.label_smoothing,
                            net->output_gradient);
     if (!isfinite(loss))
         return mn_error_set(err, MN_ERR_LIMIT, "the loss is not finite");

@@ -1,6 +1,7 @@
 /* The rooms of base/ that hold things: arena, buffer, files, hashes, random streams, JSON. */
 #include "test.h"
 
+#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -297,6 +298,33 @@ static void test_random_draws(void **state)
 }
 
 /* A shuffle loses nothing and moves something, and each item gets everywhere. */
+/* Mean 1/2, variance 1/(4 (2 alpha + 1)), symmetric; never outside of [0,1], however small alpha.
+ */
+static void test_random_beta(void **state)
+{
+    (void)state;
+    static const double alphas[] = {1e-9, 0.05, 0.2, 1.0, 2.0, 4.0};
+    enum { draws = 40000 };
+    for (size_t a = 0; a < sizeof alphas / sizeof alphas[0]; a++) {
+        mn_random random = mn_random_make(6, a);
+        double sum = 0.0;
+        double squares = 0.0;
+        double cubes = 0.0;
+        for (int i = 0; i < draws; i++) {
+            double x = mn_random_beta(&random, alphas[a]);
+            assert_true(x >= 0.0 && x <= 1.0);
+            x -= 0.5;
+            sum += x;
+            squares += x * x;
+            cubes += x * x * x;
+        }
+        double variance = 0.25 / (2.0 * alphas[a] + 1.0);
+        assert_true(fabs(sum / draws) < 0.01); /* deviation 0.0025 at most */
+        assert_true(fabs(squares / draws - variance) < 0.02 * variance + 1e-3);
+        assert_true(fabs(cubes / draws) < 0.003);
+    }
+}
+
 static void test_random_shuffle(void **state)
 {
     (void)state;
@@ -397,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_hash),
         cmocka_unit_test(test_random_is_xoshiro),
         cmocka_unit_test(test_random_draws),
+        cmocka_unit_test(test_random_beta),
         cmocka_unit_test(test_random_shuffle),
         cmocka_unit_test(test_json_getters),
         cmocka_unit_test(test_json_refuses),

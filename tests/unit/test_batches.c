@@ -237,6 +237,7 @@ static void test_timing_does_not_show(void **state)
 {
     (void)state;
     mn_batches_opts opts = augmented_opts();
+    opts.augmentation.mixup = 0.5f;
     mn_batches *a = create(&opts);
     mn_batches *b = create(&opts);
     mn_batch batch;
@@ -318,6 +319,60 @@ static void test_flip_alternates(void **state)
     mn_batches_free(batches);
 }
 
+/* A stream with mixup against the same one without: images, labels and lambda of every batch. */
+static void check_mixed(const mn_batch *mixed, const mn_batch *plain)
+{
+    const uint32_t n = plain->count;
+    const float lambda = mixed->lambda;
+    assert_int_equal(mixed->count, n);
+    assert_true(lambda >= 0.0f && lambda <= 1.0f);
+    assert_null(plain->other_labels);
+    assert_true(plain->lambda == 1.0f);
+    assert_memory_equal(mixed->labels, plain->labels, n * sizeof(uint16_t));
+    assert_memory_equal(mixed->index, plain->index, n * sizeof(uint32_t));
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(mixed->other_labels[i], plain->labels[n - 1 - i]);
+        for (size_t k = 0; k < elements; k++) {
+            float own = plain->images[i * elements + k];
+            float other = plain->images[(n - 1 - i) * elements + k];
+            float expected = lambda * own + (1.0f - lambda) * other;
+            float distance = mixed->images[i * elements + k] - expected;
+            assert_true(distance > -1e-4f && distance < 1e-4f);
+        }
+    }
+    for (size_t k = n * elements; k < 8 * elements; k++)
+        assert_true(mixed->images[k] == 0.0f);
+}
+
+static void test_mixup(void **state)
+{
+    (void)state;
+    uint32_t distinct = 0;
+    float last = -1.0f;
+    for (int shuffle = 0; shuffle < 2; shuffle++) { /* in order, the last batch has 5 images */
+        mn_batches_opts opts = augmented_opts();
+        opts.shuffle = shuffle != 0;
+        mn_batches *plain = create(&opts);
+        opts.augmentation.mixup = 1.0f;
+        mn_batches *mixed = create(&opts);
+        for (uint64_t epoch = 0; epoch < 3; epoch++) {
+            mn_batch a, b;
+            mn_batches_begin(plain, epoch);
+            mn_batches_begin(mixed, epoch);
+            while (mn_batches_next(plain, &a)) {
+                assert_true(mn_batches_next(mixed, &b));
+                check_mixed(&b, &a);
+                distinct += b.lambda != last;
+                last = b.lambda;
+            }
+            assert_false(mn_batches_next(mixed, &b));
+        }
+        mn_batches_free(mixed);
+        mn_batches_free(plain);
+    }
+    assert_int_equal(distinct, 3 * 7 + 3 * 6); /* every batch has a lambda of its own */
+}
+
 /* Two batch sizes cut the same stream of augmented images: the draw belongs to the position. */
 static void test_position_decides(void **state)
 {
@@ -373,6 +428,12 @@ static void test_bad_options(void **state)
     opts.augmentation.flip = (mn_flip)3;
     assert_error(
         mn_batches_create(&opts, &batches, &err), MN_ERR_ARG, &err, "batches: flip: no number 3");
+    static const float bad_alphas[] = {-0.1f, 4.1f, __builtin_nanf("")};
+    for (int i = 0; i < 3; i++) {
+        opts = default_opts();
+        opts.augmentation.mixup = bad_alphas[i];
+        assert_error(mn_batches_create(&opts, &batches, &err), MN_ERR_ARG, &err, "mixup: ");
+    }
     opts = default_opts();
     opts.indices = indices;
     opts.index_count = 2;
@@ -400,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_smaller_than_a_batch),
         cmocka_unit_test(test_timing_does_not_show),
         cmocka_unit_test(test_flip_alternates),
+        cmocka_unit_test(test_mixup),
         cmocka_unit_test(test_position_decides),
         cmocka_unit_test(test_free_at_any_time),
         cmocka_unit_test(test_bad_options),

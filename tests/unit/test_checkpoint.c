@@ -104,7 +104,7 @@ static void test_averages_resume(void **state)
     free(path);
 }
 
-/* Two trainings that differ in nothing but `whiten`, and the frozen weight in the file. */
+/* A frozen weight in the file, and all that the number of the epoch decides. */
 static void test_whitened_resume(void **state)
 {
     char *path = mn_path_join(*state, "checkpoint");
@@ -113,6 +113,8 @@ static void test_whitened_resume(void **state)
     mn_trainer_setup setup = checkpoint_setup(graph);
     mn_error err;
     setup.opts.whiten = true;
+    setup.opts.augmentation.mixup = 0.4f;
+    setup.opts.augmentation.flip = MN_FLIP_ALTERNATING;
     check_cut(&setup, path, 2);
     setup.opts.whiten = false;
     mn_trainer *trainer = tiny_trainer(&setup);
@@ -373,6 +375,9 @@ static void test_other_trainings(void **state)
     s = v.setup;
     s.opts.average = 0.5f;
     refuse_for(&v, &s, "trained with 'average=0', now 'average=0.5'");
+    s = v.setup;
+    s.opts.augmentation.mixup = 0.5f;
+    refuse_for(&v, &s, "trained with 'mixup=0', now 'mixup=0.5'");
     s = v.setup;
     s.opts.dirac = true;
     refuse_for(&v, &s, "trained with 'dirac=0', now 'dirac=1'");

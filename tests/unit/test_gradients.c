@@ -95,8 +95,8 @@ static double loss_now(probe *p, uint32_t changed)
     assert_ok(mn__parameter_import(p->net, changed, p->tensors, &err), &err);
     assert_ok(mn__network_set_input(p->net, p->images, &err), &err);
     assert_ok(mn__network_run(p->net, &p->net->forward, &err), &err);
-    return mn__loss(
-        p->net->output->data, p->labels, batch, batch, classes, 0.1f, p->net->output_gradient);
+    const mn__targets targets = {.labels = p->labels, .smoothing = 0.1f};
+    return mn__loss(p->net->output->data, &targets, batch, batch, classes, p->net->output_gradient);
 }
 
 static bool near(double numeric, float analytic)

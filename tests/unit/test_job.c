@@ -55,6 +55,7 @@ static void check_same(const mn__job *a, const mn__job *b)
     assert_true(a->train.augmentation.crop_padding == b->train.augmentation.crop_padding);
     assert_true(a->train.augmentation.flip == b->train.augmentation.flip);
     assert_true(a->train.augmentation.cutout == b->train.augmentation.cutout);
+    assert_true(a->train.augmentation.mixup == b->train.augmentation.mixup);
     assert_true(a->train.seed == b->train.seed && a->split_seed == b->split_seed);
     assert_true(a->split_fraction == b->split_fraction && a->images == b->images);
     assert_string_equal(a->checkpoint, b->checkpoint);
@@ -94,6 +95,7 @@ static void test_jobs_come_back(void **state)
         job.train.dirac = i % 3 == 0;
         job.train.whiten = i % 3 == 1;
         job.train.augmentation.flip = (mn_flip)(i % 3);
+        job.train.augmentation.mixup = 0.3f * (float)i;
         job.split_fraction = 1.0 / 3.0;
         job.images = i % 2 == 0 ? UINT32_MAX - 1 : 1;
         check_round_trip(&job);
@@ -167,6 +169,7 @@ static void test_wrong_jobs(void **state)
         {"\"beta_rate\":1.0", "\"beta_rate\":1001.0", "beta rate"},
         {"\"flip\":1", "\"flip\":true", "flip"},
         {"\"flip\":1", "\"flip\":3", "no flip 3"},
+        {"\"mixup\":0.0", "\"mixup\":-1.0", "mixup"},
         {"\"schedule\":1", "\"schedule\":2", "schedule"},
         {"\"train\":{", "\"trains\":{", "train"},
         {"\"checkpoint\":\"\"", "\"checkpoint\":null", "checkpoint"},

@@ -128,7 +128,7 @@ static void check_repeats(const mn_genotype *genotype, uint32_t images, uint32_t
     mn_trainer_setup setup = tiny_setup(graph, &data);
     setup.opts.threads = threads;
     setup.opts.augmentation =
-        (mn_augmentation){.crop_padding = 2, .flip = MN_FLIP_RANDOM, .cutout = 3};
+        (mn_augmentation){.crop_padding = 2, .flip = MN_FLIP_RANDOM, .cutout = 3, .mixup = 0.2f};
     setup.index_count = images;
     mn_tensors *first = trained(&setup, 2);
     mn_tensors *second = trained(&setup, 2);

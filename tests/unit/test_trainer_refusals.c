@@ -112,6 +112,9 @@ static void test_options_out_of_range(void **state)
     edges = good;
     edges.augmentation.flip = (mn_flip)3;
     assert_error(mn_train_opts_check(&edges, &err), MN_ERR_ARG, &err, "flip: no number 3");
+    edges = good;
+    edges.augmentation.mixup = NAN;
+    assert_error(mn_train_opts_check(&edges, &err), MN_ERR_ARG, &err, "mixup: nan out of range");
     /* The trainer asks. */
     mn_genotype g = tiny_small_genotype();
     mn_graph *graph = tiny_lower(&g);
