@@ -12,24 +12,9 @@
 #include "base/file.h"
 #include "base/size.h"
 #include "cli/cli.h"
-#include "cli/options.h"
 #include "cli/pipeline.h"
 #include "cli/text.h"
-#include "memnet/train.h"
-
-/* What the command line says. */
-typedef struct request {
-    const char *architecture;
-    const char *data;
-    const char *out;
-    const char *checkpoint; /* NULL: none */
-    mn_train_opts opts;
-    double learning_rate;
-    double validation;
-    uint64_t split_seed;
-    int compute; /* auto is float32 today */
-    bool verbose;
-} request;
+#include "cli/train_options.h"
 
 /* A training under way; all owned. */
 typedef struct training {
@@ -49,7 +34,7 @@ static void training_done(training *t)
     mn_graph_free(t->graph);
 }
 
-static mn_status check_request(const request *r, mn_error *err)
+static mn_status check_request(const mn__train_request *r, mn_error *err)
 {
     mn_status status = mn__output_check(r->out, err);
     if (status == MN_OK && r->checkpoint != NULL)
@@ -59,7 +44,7 @@ static mn_status check_request(const request *r, mn_error *err)
     return status;
 }
 
-static mn_status prepare(const request *r, training *t, mn_error *err)
+static mn_status prepare(const mn__train_request *r, training *t, mn_error *err)
 {
     mn_status status = mn_genotype_load(r->architecture, &t->genotype, err);
     if (status == MN_OK)
@@ -87,7 +72,7 @@ static mn_status prepare(const request *r, training *t, mn_error *err)
     return status;
 }
 
-static void print_start(const request *r, const training *t)
+static void print_start(const mn__train_request *r, const training *t)
 {
     printf("training on %s images, validating on %s; %s parameters, %u thread%s\n",
            mn__count_text(t->split.train_count).text,
@@ -124,8 +109,10 @@ static mn_status validate(const training *t, double *ret_accuracy, mn_error *err
     return status;
 }
 
-static void
-print_epoch(const request *r, const training *t, const mn_epoch_result *epoch, double accuracy)
+static void print_epoch(const mn__train_request *r,
+                        const training *t,
+                        const mn_epoch_result *epoch,
+                        double accuracy)
 {
     double images = t->split.train_count; /* an incomplete last batch is dropped */
     if (t->split.train_count > r->opts.batch)
@@ -144,7 +131,8 @@ print_epoch(const request *r, const training *t, const mn_epoch_result *epoch, d
     (void)fflush(stdout);
 }
 
-static mn_status run_epochs(const request *r, training *t, double *ret_accuracy, mn_error *err)
+static mn_status
+run_epochs(const mn__train_request *r, training *t, double *ret_accuracy, mn_error *err)
 {
     mn_status status = MN_OK;
     mn_epoch_result epoch;
@@ -177,7 +165,7 @@ static mn_status copy_class_names(const mn_dataset *dataset, mn_model *model, mn
     return MN_OK;
 }
 
-static mn_status save_model(const request *r, const training *t, mn_error *err)
+static mn_status save_model(const mn__train_request *r, const training *t, mn_error *err)
 {
     mn_model *model = mn_calloc(1, sizeof *model);
     if (model == NULL)
@@ -197,7 +185,7 @@ static mn_status save_model(const request *r, const training *t, mn_error *err)
     return status;
 }
 
-static int train(const request *r)
+static int train(const mn__train_request *r)
 {
     training t = {0};
     double accuracy = 0.0;
@@ -218,114 +206,19 @@ done:
     return status == MN_OK ? MN__EXIT_OK : mn__fail(&err);
 }
 
-#define INTO(field) offsetof(request, field)
-
-static const char *const computes[] = {"auto", "float32", NULL};
-static const char *const computes_planned[] = {"bf16", NULL};
-
-static const mn__option options[] = {
-    {.name = "data",
-     .argument = "SPEC",
-     .kind = MN__TEXT,
-     .into = INTO(data),
-     .required = true,
-     .help = "data set (see below); required"},
-    {.name = "epochs",
-     .argument = "N",
-     .kind = MN__COUNT,
-     .into = INTO(opts.epochs),
-     .low = 1,
-     .high = 100000,
-     .help = "passes over the training images, default 10"},
-    {.name = "batch",
-     .argument = "N",
-     .kind = MN__COUNT,
-     .into = INTO(opts.batch),
-     .low = 1,
-     .high = 4096,
-     .help = "images per step, default 64"},
-    {.name = "learning-rate",
-     .argument = "X",
-     .kind = MN__REAL,
-     .into = INTO(learning_rate),
-     .low = 0,
-     .high = 100,
-     .help = "its peak, default 0.2"},
-    {.name = "seed",
-     .argument = "N",
-     .kind = MN__INTEGER,
-     .into = INTO(opts.seed),
-     .help = "of first weights, order and augmentation, default 1"},
-    {.name = "compute",
-     .argument = "MODE",
-     .kind = MN__CHOICE,
-     .into = INTO(compute),
-     .choices = computes,
-     .planned = computes_planned,
-     .help = "auto (default) or float32"},
-    {.name = "threads",
-     .argument = "N",
-     .kind = MN__COUNT,
-     .into = INTO(opts.threads),
-     .low = 1,
-     .high = 256,
-     .help = "default: all processors; the result depends on it"},
-    {.name = "out",
-     .argument = "FILE",
-     .kind = MN__TEXT,
-     .into = INTO(out),
-     .help = "the model, default model.safetensors"},
-    {.name = "checkpoint",
-     .argument = "FILE",
-     .kind = MN__TEXT,
-     .into = INTO(checkpoint),
-     .help = "saved after every epoch, and continued when it exists"},
-    {.name = "validation",
-     .argument = "F",
-     .kind = MN__REAL,
-     .into = INTO(validation),
-     .low = 0,
-     .high = 0.9,
-     .help = "share of the training images that validates instead,\ndefault 0.1"},
-    {.name = "split-seed",
-     .argument = "N",
-     .kind = MN__INTEGER,
-     .into = INTO(split_seed),
-     .help = "of the choice of these images, default 1"},
-    {.name = "verbose",
-     .kind = MN__FLAG,
-     .into = INTO(verbose),
-     .help = "also print memory, seconds and waiting"},
-};
-
-static const mn__usage usage = {
-    .command = "train",
-    .synopsis = "ARCH.json --data SPEC [options]",
-    .about =
-        "Trains an architecture and writes a model file. Prints a line for every epoch: loss,\n"
-        "accuracy on the validation images, images per second. The test images are not touched.\n"
-        "The same options, seeds and threads give the same model.\n",
-    .options = options,
-    .option_count = sizeof options / sizeof options[0],
-    .operand = "ARCH.json",
-    .operand_max = 1,
-    .reads_data = true,
-    .examples = "  memnet train architecture.json --data fashion-mnist\n"
-                "  memnet train study/best/architecture.json --data cifar10:data --epochs 60 \\\n"
-                "      --checkpoint long.checkpoint --out long.safetensors\n",
-};
-
 int mn__cmd_train(int argc, char **argv)
 {
-    request r = {.out = "model.safetensors", .validation = 0.1, .split_seed = 1};
+    mn__train_request r = {.out = "model.safetensors", .validation = 0.1, .split_seed = 1};
     int first = 0;
     int code = 0;
     r.opts = mn_train_opts_default();
     r.opts.threads = mn__processors(256);
-    r.learning_rate = (double)r.opts.learning_rate;
-    if (!mn__options_parse(&usage, argc, argv, &r, &first, &code))
+    r.schedule = (int)r.opts.schedule;
+    r.flip = (int)r.opts.augmentation.flip;
+    if (!mn__options_parse(&mn__train_usage, argc, argv, &r, &first, &code))
         return code;
     r.architecture = argv[first];
-    r.opts.learning_rate = (float)r.learning_rate;
+    r.opts.schedule = (mn_schedule)r.schedule;
+    r.opts.augmentation.flip = (mn_flip)r.flip;
     return train(&r);
 }

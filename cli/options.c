@@ -65,6 +65,7 @@ static mn_status store(const mn__option *option, const char *text, void *request
     void *into = (char *)request + option->into;
     mn_status status = MN_OK;
     uint64_t number = 0;
+    double real = 0.0;
     size_t bytes = 0;
     switch (option->kind) {
     case MN__FLAG:
@@ -86,6 +87,11 @@ static mn_status store(const mn__option *option, const char *text, void *request
         break;
     case MN__REAL:
         status = mn_number_parse("number", text, option->low, option->high, into, err);
+        break;
+    case MN__FLOAT:
+        status = mn_number_parse("number", text, option->low, option->high, &real, err);
+        if (status == MN_OK)
+            *(float *)into = (float)real;
         break;
     case MN__SIZE:
         status = mn_size_parse(text, &bytes, err);

@@ -15,6 +15,7 @@ typedef enum mn__option_kind {
     MN__COUNT,   /* uint32_t in [low, high] */
     MN__INTEGER, /* uint64_t, 0 to 2^63 - 1 */
     MN__REAL,    /* double in [low, high] */
+    MN__FLOAT,   /* float in [low, high] */
     MN__SIZE,    /* uint64_t: bytes, from "64K" */
     MN__DURATION /* int64_t: milliseconds, from "20m" */
 } mn__option_kind;
@@ -45,7 +46,7 @@ typedef struct mn__usage {
     const char *examples; /* whole lines */
 } mn__usage;
 
-#define MN__OPTIONS_MAX 24u
+#define MN__OPTIONS_MAX 32u
 
 /* Of --precision, in the order of mn_precision; and those that it does not have yet. */
 extern const char *const mn__precision_choices[];

@@ -341,6 +341,46 @@ class Train(Case):
         self.assertEqual(meta["data_hash"], data["hash"])
         self.assertEqual(json.loads(meta["class_names"]), data["class_names"])
 
+    def told(self, *options):
+        """How a training of one epoch with these options describes itself in its checkpoint."""
+        checkpoint = self.folder / "told"
+        self.ok(*self.train[1:], "--epochs", "1", *options, "--checkpoint", str(checkpoint),
+                "--out", str(self.folder / "m"))
+        with open(checkpoint, "rb") as file:
+            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        checkpoint.unlink()
+        return dict(word.split("=") for word in header["__metadata__"]["training"].split())
+
+    def test_options(self):
+        """Every option of the recipe reaches the trainer, and is what --help says without it."""
+        recipe = {
+            "rate": ("--learning-rate", "0.2", "0.25"),
+            "schedule": ("--schedule", "1", "cosine"),
+            "momentum": ("--momentum", "0.9", "0.75"),
+            "decay": ("--weight-decay", "0.0005", "0.125"),
+            "smoothing": ("--label-smoothing", "0.1", "0.25"),
+            "crop": ("--crop", "2", "3"),
+            "flip": ("--flip", "1", "alternating"),
+            "cutout": ("--cutout", "0", "4"),
+            "mixup": ("--mixup", "0", "0.5"),
+            "average": ("--average", "0", "0.75"),
+            "beta_rate": ("--beta-rate", "1", "64"),
+            "dirac": ("--dirac", "0", None),
+            "whiten": ("--whiten", "0", None),
+        }
+        numbers = {"cosine": "0", "alternating": "2", None: "1"}
+        plain = self.told()
+        changed = self.told(*[word for flag, _, value in recipe.values()
+                              for word in (flag, value) if word is not None])
+        for key, (flag, default, value) in recipe.items():
+            self.assertAlmostEqual(float(plain[key]), float(default), 6, flag)
+            self.assertEqual(changed[key], numbers.get(value, value), flag)
+        self.assertEqual(self.told("--schedule", "triangular", "--flip", "random"), plain)
+        self.assertEqual(self.told("--flip", "none")["flip"], "0")
+        self.refused(*self.train[1:], "--flip", "always", code=2,
+                     says="expected none or random or alternating")
+        self.refused(*self.train[1:], "--average", "1", code=2, says="--average")
+
     def test_interrupted_training(self):
         """Continued from a checkpoint it ends in the same bytes."""
         checkpoint = str(self.folder / "c")

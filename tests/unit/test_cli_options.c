@@ -14,6 +14,7 @@ typedef struct request {
     uint32_t count;
     uint64_t integer;
     double real;
+    float single;
     uint64_t bytes;
     int64_t ms;
 } request;
@@ -53,6 +54,13 @@ static const mn__option options[] = {
      .low = 0,
      .high = 1,
      .help = "a number"},
+    {.name = "single",
+     .argument = "X",
+     .kind = MN__FLOAT,
+     .into = INTO(single),
+     .low = 0,
+     .high = 1,
+     .help = "a number, too"},
     {.name = "size", .argument = "SIZE", .kind = MN__SIZE, .into = INTO(bytes), .help = "bytes"},
     {.name = "time", .argument = "T", .kind = MN__DURATION, .into = INTO(ms), .help = "time"},
 };
@@ -115,6 +123,7 @@ static void test_all_kinds(void **state)
                                  "9223372036854775807",
                                  "b.json",
                                  "--real=0.25",
+                                 "--single=0.1",
                                  "--size",
                                  "64K",
                                  "--time",
@@ -131,6 +140,7 @@ static void test_all_kinds(void **state)
     assert_int_equal(r.count, 10);
     assert_true(r.integer == INT64_MAX);
     assert_true(r.real == 0.25);
+    assert_true(r.single == 0.1f);
     assert_true(r.bytes == 65536);
     assert_true(r.ms == 1200000);
 }
@@ -139,7 +149,7 @@ static void test_defaults_stay(void **state)
 {
     (void)state;
     const char *const words[] = {"--text", "", "--", "--flag", NULL};
-    request r = {.choice = 1, .count = 7, .real = 0.5};
+    request r = {.choice = 1, .count = 7, .real = 0.5, .single = 0.5f};
     char said[512];
     int operands = 0;
     assert_int_equal(parse(words, &r, &operands, said), RAN);
@@ -148,6 +158,7 @@ static void test_defaults_stay(void **state)
     assert_int_equal(r.choice, 1);
     assert_int_equal(r.count, 7);
     assert_true(r.real == 0.5);
+    assert_true(r.single == 0.5f);
 }
 
 typedef struct mistake {
@@ -177,6 +188,8 @@ static void test_mistakes(void **state)
         {{"a", "--text=x", "--integer=9223372036854775808", NULL}, 2, "--integer"},
         {{"a", "--text=x", "--real=nan", NULL}, 2, "--real"},
         {{"a", "--text=x", "--real=1.5", NULL}, 2, "--real"},
+        {{"a", "--text=x", "--single=", NULL}, 2, "--single"},
+        {{"a", "--text=x", "--single=-0.1", NULL}, 2, "--single: number '-0.1'"},
         {{"a", "--text=x", "--size=0", NULL}, 2, "--size: size '0'"},
         {{"a", "--text=x", "--time=1d", NULL}, 2, "--time: duration '1d'"},
         {{"a", "--text=x", "--bo\ngus", NULL}, 2, "unknown option --bo?gus"},
