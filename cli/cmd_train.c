@@ -124,9 +124,9 @@ static void print_epoch(const mn__train_request *r,
            mn__percent_text(accuracy).text,
            mn__count_text((uint64_t)(images * 1000.0 / (epoch->train_ms + 1.0))).text);
     if (r->verbose)
-        printf("  %.2f s, %.2f s of it waiting for images",
+        printf("  %.2f s, %.0f %% of it waiting for images",
                epoch->train_ms / 1000.0,
-               epoch->wait_ms / 1000.0);
+               100.0 * epoch->wait_ms / (epoch->train_ms + 1.0));
     putchar('\n');
     (void)fflush(stdout);
 }

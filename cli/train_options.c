@@ -163,7 +163,7 @@ static const mn__option options[] = {
     {.name = "verbose",
      .kind = MN__FLAG,
      .into = INTO(verbose),
-     .help = "also print memory, seconds and waiting"},
+     .help = "also print memory, seconds and the share of waiting"},
 };
 
 const mn__usage mn__train_usage = {

@@ -341,6 +341,12 @@ class Train(Case):
         self.assertEqual(meta["data_hash"], data["hash"])
         self.assertEqual(json.loads(meta["class_names"]), data["class_names"])
 
+    def test_verbose_training(self):
+        said = self.ok(*self.train[1:], "--epochs", "1", "--verbose", "--out", "m")
+        share = re.search(r"images/s  \d+\.\d\d s, (\d+) % of it waiting for images$", said, re.M)
+        self.assertTrue(share is not None and int(share.group(1)) <= 100, said)
+        self.assertRegex(said, r"(?m)^the trainer keeps [\d,]+ bytes")
+
     def told(self, *options):
         """How a training of one epoch with these options describes itself in its checkpoint."""
         checkpoint = self.folder / "told"
