@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "base/file.h"
+#include "cli/train_options.h"
 #include "memnet/genotype.h"
 
 static void read_doc(const char *name, char **ret_text)
@@ -34,10 +35,37 @@ static void test_architecture_example(void **state)
     free(text);
 }
 
+/* A row of a table for every option, with the name of its argument, and a row for nothing else. */
+static void test_training_options(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    uint32_t rows = 0;
+    read_doc("training.md", &text);
+    for (uint32_t i = 0; i < mn__train_usage.option_count; i++) {
+        const mn__option *option = &mn__train_usage.options[i];
+        bool has_argument = option->argument != NULL;
+        char row[80];
+        snprintf(row,
+                 sizeof row,
+                 "\n| `--%s%s%s` |",
+                 option->name,
+                 has_argument ? " " : "",
+                 has_argument ? option->argument : "");
+        if (strstr(text, row) == NULL)
+            fail_msg("training.md has no row%s", row);
+    }
+    for (const char *at = text; (at = strstr(at, "\n| `--")) != NULL; at++)
+        rows++;
+    assert_int_equal(rows, mn__train_usage.option_count);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_architecture_example),
+        cmocka_unit_test(test_training_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
