@@ -14,6 +14,7 @@
 
 #include "base/size.h"
 #include "train_compare.h"
+#include "train_profile.h"
 #include "train_subject.h"
 #include "train_workers.h"
 
@@ -23,7 +24,7 @@ typedef struct options {
     mn_bench_plan plan;
     char nets[max_nets + 1]; /* what plan.nets points to */
     const char *architecture;
-    bool bf16, worker;
+    bool bf16, worker, profile;
 } options;
 
 static const char usage[] =
@@ -43,6 +44,9 @@ static const char usage[] =
     "  --compute TYPE   float32 (default) or bf16; with --peers both are measured\n"
     "  --peers DIR      holds torch_step.py (run by /usr/bin/python3, needs python3-torch) and\n"
     "                   onednn_step.c (built with gcc and oneDNN); either may be missing\n"
+    "  --profile        ours alone, on one thread: time, GFLOP/s, GB/s of every kind of layer, "
+    "and\n"
+    "                   how near each is to what the machine can do\n"
     "  --help           this text\n"
     "\n"
     "Exits 1 when something fails or the parameters of a peer's network are not as many as ours,\n"
@@ -99,13 +103,15 @@ static mn_status run_alone(const options *o, const mn_bench_run *run, mn_error *
            (unsigned long)mn_graph_parameters(s.graph),
            (double)mn_graph_macs(s.graph) / 1e6,
            s.build_ms,
-           (double)mn_trainer_arena_bytes(s.trainer) / 1e6);
+           (double)mn_trainer_memory_of(s.trainer).arena_bytes / 1e6);
     for (uint32_t r = 0; status == MN_OK && r < o->plan.rounds; r++)
         status = measure(&o->plan, &s, &rates[r], err);
     if (status == MN_OK) {
         double median = mn_bench_median(rates, o->plan.rounds);
         printf("memnet: %.0f images/s (%.0f..%.0f)\n", median, rates[0], rates[o->plan.rounds - 1]);
     }
+    if (status == MN_OK && o->profile)
+        status = mn_bench_profile(&s, o->plan.steps, run->bf16, err);
 done:
     mn_bench_subject_done(&s);
     return status;
@@ -202,6 +208,9 @@ static mn_status parse_option(int letter, options *o, mn_error *err)
     case 'p':
         o->plan.peers = optarg;
         return MN_OK;
+    case 'P':
+        o->profile = true;
+        return MN_OK;
     case 'W':
         o->worker = true;
         return MN_OK;
@@ -214,6 +223,8 @@ static mn_status parse_option(int letter, options *o, mn_error *err)
 static void complete(options *o)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (o->profile)
+        o->plan.threads = 1;
     if (o->plan.threads == 0)
         o->plan.threads = processors < 1             ? 1
                           : processors > max_threads ? max_threads
@@ -238,6 +249,7 @@ static mn_status parse(int argc, char **argv, options *o, mn_error *err)
                                           {"rounds", required_argument, NULL, 'r'},
                                           {"compute", required_argument, NULL, 'c'},
                                           {"peers", required_argument, NULL, 'p'},
+                                          {"profile", no_argument, NULL, 'P'},
                                           {"worker", no_argument, NULL, 'W'}, /* for ourselves */
                                           {NULL, 0, NULL, 0}};
     *o = (options){.plan = {.batch = 64, .steps = 20, .rounds = 3}};

@@ -97,6 +97,7 @@ static mn_status classify(const mn__pipeline *network,
         .opts = mn_train_opts_default(),
     };
     setup.opts.threads = mn__processors(256);
+    setup.opts.compute = MN_COMPUTE_FLOAT32; /* as the exported code computes */
     mn_status status = mn_trainer_create(&setup, &trainer, err);
     if (status == MN_OK)
         status = mn_trainer_evaluate(trainer,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/resident.h"
 #include "base/size.h"
 #include "cli/cli.h"
 #include "cli/pipeline.h"
@@ -24,6 +25,7 @@ typedef struct training {
     mn_split split;
     mn_preprocessing preprocessing;
     mn_trainer *trainer;
+    size_t resident_bytes; /* of the process before the trainer; 0: not known */
 } training;
 
 static void training_done(training *t)
@@ -64,12 +66,45 @@ static mn_status prepare(const mn__train_request *r, training *t, mn_error *err)
         .preprocessing = t->preprocessing,
         .opts = r->opts,
     };
+    size_t peak;
+    if (!mn_resident_bytes(&t->resident_bytes, &peak))
+        t->resident_bytes = 0;
     status = mn_trainer_create(&setup, &t->trainer, err);
     if (status != MN_OK)
         return mn_error_prefix(err, status, "%s", r->architecture);
     if (r->checkpoint != NULL && mn_path_exists(r->checkpoint))
         status = mn_trainer_resume(t->trainer, r->checkpoint, err);
     return status;
+}
+
+/* The bytes that the process is expected to hold at most. Validation makes batches too. */
+static size_t expected_bytes(const training *t)
+{
+    mn_trainer_memory memory = mn_trainer_memory_of(t->trainer);
+    return t->resident_bytes + memory.arena_bytes + 2 * memory.batches_bytes;
+}
+
+static void print_plan(const training *t)
+{
+    mn_trainer_memory memory = mn_trainer_memory_of(t->trainer);
+    printf("kernels: %s; memory: %s for feature maps and gradients, %s for weights and scratch, "
+           "%s for images made ahead\n",
+           mn_trainer_kernels(t->trainer),
+           mn__bytes_text(memory.maps_bytes).text,
+           mn__bytes_text(memory.arena_bytes - memory.maps_bytes).text,
+           mn__bytes_text(2 * memory.batches_bytes).text);
+}
+
+/* What the process took, beside what it was expected to. */
+static void print_memory(const training *t)
+{
+    size_t now, peak;
+    if (t->resident_bytes == 0 || !mn_resident_bytes(&now, &peak))
+        return;
+    printf("memory of the process: %s at most, %s expected (%s before the network was built)\n",
+           mn__bytes_text(peak).text,
+           mn__bytes_text(expected_bytes(t)).text,
+           mn__bytes_text(t->resident_bytes).text);
 }
 
 static void print_start(const mn__train_request *r, const training *t)
@@ -81,7 +116,7 @@ static void print_start(const mn__train_request *r, const training *t)
            r->opts.threads,
            r->opts.threads == 1 ? "" : "s");
     if (r->verbose)
-        printf("the trainer keeps %s\n", mn__bytes_text(mn_trainer_arena_bytes(t->trainer)).text);
+        print_plan(t);
     if (mn_trainer_epochs_done(t->trainer) > 0)
         printf("continuing after epoch %u from %s\n",
                mn_trainer_epochs_done(t->trainer),
@@ -201,6 +236,8 @@ static int train(const mn__train_request *r)
         status = save_model(r, &t, &err);
     if (status == MN_OK)
         printf("saved %s, validation accuracy %s\n", r->out, mn__percent_text(accuracy).text);
+    if (status == MN_OK && r->verbose)
+        print_memory(&t);
 done:
     training_done(&t);
     return status == MN_OK ? MN__EXIT_OK : mn__fail(&err);
@@ -219,6 +256,7 @@ int mn__cmd_train(int argc, char **argv)
         return code;
     r.architecture = argv[first];
     r.opts.schedule = (mn_schedule)r.schedule;
+    r.opts.compute = (mn_compute)r.compute;
     r.opts.augmentation.flip = (mn_flip)r.flip;
     return train(&r);
 }

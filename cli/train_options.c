@@ -7,12 +7,10 @@
 
 #define INTO(field) offsetof(mn__train_request, field)
 
-/* In the order of mn_schedule and mn_flip. */
+/* In the order of mn_schedule, mn_flip and mn_compute. */
 static const char *const schedules[] = {"cosine", "triangular", NULL};
 static const char *const flips[] = {"none", "random", "alternating", NULL};
-
-static const char *const computes[] = {"auto", "float32", NULL};
-static const char *const computes_planned[] = {"bf16", NULL};
+static const char *const computes[] = {"auto", "float32", "bf16", NULL};
 
 static const mn__option options[] = {
     {.name = "data",
@@ -129,8 +127,7 @@ static const mn__option options[] = {
      .kind = MN__CHOICE,
      .into = INTO(compute),
      .choices = computes,
-     .planned = computes_planned,
-     .help = "auto (default) or float32"},
+     .help = "auto (default: bf16 where the processor has it), float32\nor bf16"},
     {.name = "threads",
      .argument = "N",
      .kind = MN__COUNT,

@@ -15,8 +15,7 @@ typedef struct mn__train_request {
     mn_train_opts opts;
     double validation;
     uint64_t split_seed;
-    int compute;        /* auto is float32 today */
-    int schedule, flip; /* of opts, by number */
+    int schedule, flip, compute; /* of opts, by number */
     bool verbose;
 } mn__train_request;
 

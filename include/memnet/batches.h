@@ -71,6 +71,9 @@ MN_API void mn_batches_begin(mn_batches *batches, uint64_t epoch);
 /** The next batch of the epoch; false at its end. */
 MN_API bool mn_batches_next(mn_batches *batches, mn_batch *ret_batch);
 
+/** Bytes of all batches that are made ahead. */
+MN_API size_t mn_batches_bytes(const mn_batches *batches);
+
 /** Milliseconds that mn_batches_next() has spent waiting for the helper since creation. */
 MN_API double mn_batches_wait_ms(const mn_batches *batches);
 

@@ -29,7 +29,6 @@ extern "C" {
     X(MN_ERR_LIMIT, "limit exceeded")                                                              \
     X(MN_ERR_MISMATCH, "does not agree")                                                           \
     X(MN_ERR_UNSUPPORTED, "not supported")                                                         \
-    X(MN_ERR_BACKEND, "compute library error")                                                     \
     X(MN_ERR_DB, "database error")                                                                 \
     X(MN_ERR_WORKER, "worker failed")                                                              \
     X(MN_ERR_INTERNAL, "internal error")

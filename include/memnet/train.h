@@ -1,5 +1,5 @@
 /**
- * Training: how a network learns, on oneDNN. A trainer owns one network and its optimiser state;
+ * Training: how a network learns. A trainer owns one network and its optimiser state;
  * it runs whole epochs, evaluates, and hands the numbers out as plain tensors.
  *
  * Same options, same seed, same number of threads: same result, bit by bit.
@@ -89,7 +89,6 @@ typedef struct mn_trainer mn_trainer;
  *                             network in their tensors.
  * @retval MN_ERR_UNSUPPORTED  A primitive that cannot be trained (grouped but not depthwise conv),
  *                             or opts.whiten and no convolution that could whiten.
- * @retval MN_ERR_BACKEND      oneDNN refused; the message has its status.
  */
 MN_API mn_status mn_trainer_create(const mn_trainer_setup *setup,
                                    mn_trainer **ret_trainer,
@@ -144,12 +143,33 @@ MN_API mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_err
 /** Bytes of activations, gradients, weights, averages and optimiser state in the arena. */
 MN_API size_t mn_trainer_arena_bytes(const mn_trainer *trainer);
 
-/** Calls `visit` for every compute primitive of the network with its layer's name, what it does
- * ("forward", "evaluate", "backward data", "backward weights") and the implementation's name. */
-MN_API void mn_trainer_visit_primitives(
-    const mn_trainer *trainer,
-    void (*visit)(void *context, const char *layer, const char *phase, const char *implementation),
-    void *context);
+/** What a trainer asked for, in bytes. */
+typedef struct mn_trainer_memory {
+    size_t maps_bytes;    /**< Activations, their gradients: planned by their lifetimes. */
+    size_t arena_bytes;   /**< These, parameters, optimiser state, scratch: all of the arena. */
+    size_t batches_bytes; /**< Images that are made ahead. */
+} mn_trainer_memory;
+
+MN_API mn_trainer_memory mn_trainer_memory_of(const mn_trainer *trainer);
+
+/** The set of vector kernels in use: "portable", "avx2", "avx512" or "bf16". */
+MN_API const char *mn_trainer_kernels(const mn_trainer *trainer);
+
+/** One step of the training program: what it took since mn_trainer_profile(), and what it costs at
+ * least for one batch. */
+typedef struct mn_step_cost {
+    const char *layer; /**< Name of the node, or "". */
+    const char *kind;  /**< "dense conv", "depthwise backward", ... */
+    double seconds;    /**< Of the first thread. */
+    double flops;      /**< Of the whole batch. */
+    double bytes;      /**< Read and written, of the whole batch. */
+} mn_step_cost;
+
+/** Times every step from now on, which slows them a little; sums begin at 0. */
+MN_API void mn_trainer_profile(mn_trainer *trainer);
+MN_API void mn_trainer_visit_steps(const mn_trainer *trainer,
+                                   void (*visit)(void *context, const mn_step_cost *cost),
+                                   void *context);
 
 /** Random initial numbers: He normal (fan-in) for weights, 1 for gamma and variance, 0 elsewhere.
  * Each tensor has a stream of its own from (seed, name). */

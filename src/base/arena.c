@@ -1,6 +1,8 @@
 /*
  * The worker's region: a list of mapped chunks that only grows. A candidate that needs more than
- * the first chunks makes a new one; the next candidate finds all of them warm.
+ * the first chunks makes a new one; the next candidate finds all of them warm. Chunks have sizes in
+ * powers of two, so that candidates which need a little more each time share one; pages that nobody
+ * has touched cost nothing.
  */
 #include "base/arena.h"
 
@@ -12,7 +14,6 @@
 #include "base/size.h"
 
 static const size_t chunk_bytes = (size_t)64 << 20;
-static const size_t page_bytes = (size_t)2 << 20;
 
 typedef struct chunk {
     struct chunk *next;
@@ -62,9 +63,10 @@ size_t mn_arena_used(const mn_arena *arena)
 
 static chunk *map_chunk(size_t bytes)
 {
-    size_t capacity = bytes > chunk_bytes ? bytes : chunk_bytes;
-    if (!mn_size_round_up(capacity, page_bytes, &capacity))
-        return NULL;
+    size_t capacity = chunk_bytes;
+    while (capacity < bytes)
+        if (!mn_size_mul(capacity, 2, &capacity))
+            return NULL;
     chunk *c = mn_calloc(1, sizeof *c);
     if (c == NULL)
         return NULL;
@@ -82,6 +84,14 @@ static chunk *map_chunk(size_t bytes)
 
 mn_status mn_arena_alloc(mn_arena *arena, size_t bytes, void **ret_block, mn_error *err)
 {
+    mn_status status = mn_arena_take(arena, bytes, ret_block, err);
+    if (status == MN_OK)
+        memset(*ret_block, 0, bytes);
+    return status;
+}
+
+mn_status mn_arena_take(mn_arena *arena, size_t bytes, void **ret_block, mn_error *err)
+{
     size_t rounded;
     if (!mn_size_round_up(bytes == 0 ? 1 : bytes, MN_ARENA_ALIGN, &rounded))
         return mn_error_set(err, MN_ERR_NOMEM, "no memory for %zu bytes", bytes);
@@ -98,7 +108,6 @@ mn_status mn_arena_alloc(mn_arena *arena, size_t bytes, void **ret_block, mn_err
         *end = c;
     }
     *ret_block = c->bytes + c->used;
-    memset(*ret_block, 0, rounded);
     c->used += rounded;
     arena->used += rounded;
     return MN_OK;

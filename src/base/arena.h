@@ -22,6 +22,10 @@ void mn_arena_reset(mn_arena *arena);
 /* Zeroed, 64-byte aligned; lives until reset or free. MN_ERR_NOMEM names the size. */
 mn_status mn_arena_alloc(mn_arena *arena, size_t bytes, void **ret_block, mn_error *err);
 
+/* The same with whatever was there before: for large blocks that are written before they are read.
+ */
+mn_status mn_arena_take(mn_arena *arena, size_t bytes, void **ret_block, mn_error *err);
+
 /* Bytes handed out since the last reset, alignment included. */
 size_t mn_arena_used(const mn_arena *arena);
 

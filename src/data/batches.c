@@ -342,6 +342,12 @@ bool mn_batches_next(mn_batches *batches, mn_batch *ret_batch)
     return more;
 }
 
+size_t mn_batches_bytes(const mn_batches *batches)
+{
+    size_t image = batches->elements * sizeof(float) + sizeof(uint16_t) + sizeof(uint32_t);
+    return ring_count * image * batches->opts.batch; /* in memory already, so it fits */
+}
+
 double mn_batches_wait_ms(const mn_batches *batches)
 {
     return batches->wait_ms;

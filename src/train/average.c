@@ -52,10 +52,10 @@ void mn__average_step(const mn__average *average, const mn__network *net, uint64
     }
 }
 
-mn_status mn__average_swap(const mn__average *average, mn__network *net, mn_error *err)
+void mn__average_swap(const mn__average *average, mn__network *net)
 {
     if (average->shadow == NULL)
-        return MN_OK;
+        return;
     for (uint32_t t = 0; t < mn_graph_tensor_count(net->graph); t++) {
         const mn__parameter *p = &net->parameters[t];
         float *shadow = average->shadow[t];
@@ -65,5 +65,5 @@ mn_status mn__average_swap(const mn__average *average, mn__network *net, mn_erro
             shadow[i] = kept;
         }
     }
-    return mn__network_run(net, &net->refresh, err);
+    mn__network_refresh(net);
 }

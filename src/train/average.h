@@ -21,8 +21,8 @@ mn_status mn__average_init(mn__network *net, float decay, mn__average *ret_avera
 /* Takes in the network's numbers as they are after step `step` of the training, from 0. */
 void mn__average_step(const mn__average *average, const mn__network *net, uint64_t step);
 
-/* Exchanges the network's numbers and their averages, whatever it returns, and refreshes the copies
- * in other layouts. A second call brings back every bit. */
-mn_status mn__average_swap(const mn__average *average, mn__network *net, mn_error *err);
+/* Exchanges the network's numbers and their averages, and refreshes the copies in other layouts. A
+ * second call brings back every bit. */
+void mn__average_swap(const mn__average *average, mn__network *net);
 
 #endif

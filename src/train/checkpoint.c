@@ -60,9 +60,9 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
     mn_buffer_printf(&text,
                      " epochs=%u batch=%u rate=%.9g momentum=%.9g decay=%.9g smoothing=%.9g"
                      " schedule=%d crop=%u flip=%d cutout=%u seed=%" PRIu64 " threads=%u"
-                     " beta_rate=%.9g average=%.9g dirac=%d whiten=%d mixup=%.9g",
+                     " compute=%s beta_rate=%.9g average=%.9g dirac=%d whiten=%d mixup=%.9g",
                      o->epochs,
-                     trainer->net->batch,
+                     trainer->net->opts.batch,
                      (double)o->learning_rate,
                      (double)o->momentum,
                      (double)o->weight_decay,
@@ -73,6 +73,7 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
                      o->augmentation.cutout,
                      o->seed,
                      o->threads,
+                     trainer->net->opts.simd->element_bytes == sizeof(float) ? "float32" : "bf16",
                      (double)o->beta_rate,
                      (double)o->average,
                      (int)o->dirac,
@@ -142,7 +143,7 @@ mn_status mn_trainer_save(mn_trainer *trainer, const char *path, mn_error *err)
     if (status == MN_OK)
         status = mn_tensors_create_for_graph(trainer->setup.graph, &velocities, err);
     if (status == MN_OK)
-        status = mn__parameters_export(trainer->net, MN__PART_VELOCITY, velocities, err);
+        mn__parameters_export(trainer->net, MN__PART_VELOCITY, velocities);
     if (status == MN_OK)
         status = append_all(all, velocities, velocity_prefix, err);
     if (status == MN_OK && is_averaged(trainer))
@@ -217,23 +218,17 @@ static mn_status take_prefixed(const mn_graph *graph,
 }
 
 /* Nothing that a file can hold lets this fail. */
-static mn_status put_in_place(mn_trainer *trainer,
-                              const mn_tensors *values,
-                              const mn_tensors *velocities,
-                              const mn_tensors *averages_or_null,
-                              mn_error *err)
+static void put_in_place(mn_trainer *trainer,
+                         const mn_tensors *values,
+                         const mn_tensors *velocities,
+                         const mn_tensors *averages_or_null)
 {
-    mn_status status = MN_OK;
     if (averages_or_null != NULL) { /* by way of the weights, whose layout they share */
-        status = mn__parameters_import(trainer->net, MN__PART_VALUE, averages_or_null, err);
-        if (status == MN_OK)
-            status = mn__average_swap(&trainer->average, trainer->net, err);
+        mn__parameters_import(trainer->net, MN__PART_VALUE, averages_or_null);
+        mn__average_swap(&trainer->average, trainer->net);
     }
-    if (status == MN_OK)
-        status = mn__parameters_import(trainer->net, MN__PART_VALUE, values, err);
-    if (status == MN_OK)
-        status = mn__parameters_import(trainer->net, MN__PART_VELOCITY, velocities, err);
-    return status;
+    mn__parameters_import(trainer->net, MN__PART_VALUE, values);
+    mn__parameters_import(trainer->net, MN__PART_VELOCITY, velocities);
 }
 
 mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_error *err)
@@ -254,7 +249,7 @@ mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_error *err
     if (status == MN_OK && is_averaged(trainer))
         status = take_prefixed(trainer->setup.graph, all, average_prefix, &averages, err);
     if (status == MN_OK)
-        status = put_in_place(trainer, values, velocities, averages, err);
+        put_in_place(trainer, values, velocities, averages);
     if (status == MN_OK)
         trainer->epochs_done = epochs;
     mn_tensors_free(averages);

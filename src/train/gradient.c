@@ -1,180 +1,215 @@
 /*
- * Gradient buffers while the backward program is built. The program runs in the order in which it
- * was built, so a buffer whose last reader has been added can be given to a later step: that is
- * what the reference counts are for.
+ * Gradients while the backward program is built: each value has at most one, the sum of what its
+ * readers have contributed so far. Who contributes next writes the sum in place where nobody else
+ * holds that memory, else into a buffer of its own.
  */
 #include "train/network.h"
 
-static mn_status add_contribution(mn__value *value, mn__gradient *gradient, mn_error *err)
+static mn_status create(mn__network *net, mn__gradient **ret, mn_error *err)
 {
-    if (value->gradient_count == value->gradient_capacity)
-        return mn_error_set(err, MN_ERR_INTERNAL, "more gradients than readers");
-    value->gradients[value->gradient_count++] = gradient;
-    return MN_OK;
-}
-
-/* A buffer of that size that nobody refers to any more, or a new one. Holds one reference. */
-static mn_status take(mn__network *net, const mn__value *value, mn__gradient **ret, mn_error *err)
-{
-    mn__gradient *gradient = net->gradients;
-    while (gradient != NULL && (gradient->references > 0 || gradient->bytes != value->bytes))
-        gradient = gradient->next;
-    if (gradient == NULL) {
-        void *block = NULL;
-        void *data = NULL;
-        mn_status status = mn__network_alloc(net, 1, sizeof *gradient, &block, err);
-        if (status == MN_OK)
-            status = mn__network_alloc(net, value->bytes, 1, &data, err);
-        if (status != MN_OK)
-            return status;
-        gradient = block;
-        gradient->bytes = value->bytes;
-        gradient->data = data;
-        gradient->next = net->gradients;
-        net->gradients = gradient;
-    }
-    mn_status status = mn__memory_create(net, &value->desc, gradient->data, &gradient->memory, err);
+    void *block = NULL;
+    mn_status status = mn__network_alloc(net, 1, sizeof(mn__gradient), &block, err);
     if (status != MN_OK)
         return status;
-    gradient->references = 1;
-    *ret = gradient;
+    *ret = block;
+    **ret = (mn__gradient){.references = 1, .ready = MN_NONE};
     return MN_OK;
 }
 
-mn_status mn__gradient_new(mn__network *net, mn__value *value, mn__gradient **ret, mn_error *err)
+static mn_status
+create_stored(mn__network *net, const mn__value *value, mn__gradient **ret, mn_error *err)
 {
     mn__gradient *gradient = NULL;
-    mn_status status = take(net, value, &gradient, err);
+    size_t elements = mn__value_elements(value);
+    mn_status status = create(net, &gradient, err);
     if (status == MN_OK)
-        status = add_contribution(value, gradient, err);
-    if (status == MN_OK)
-        *ret = gradient;
-    return status;
-}
-
-mn_status mn__gradient_share(mn__value *value, mn__gradient *gradient, mn_error *err)
-{
-    mn_status status = add_contribution(value, gradient, err);
-    if (status == MN_OK)
-        gradient->references++;
-    return status;
+        status = mn__buffer_create(net,
+                                   elements * net->opts.batch * net->opts.simd->element_bytes,
+                                   &gradient->storage.buffer,
+                                   err);
+    if (status != MN_OK)
+        return status;
+    gradient->storage.image_stride = elements;
+    *ret = gradient;
+    return MN_OK;
 }
 
 void mn__gradient_release(mn__gradient *gradient)
 {
     gradient->references--;
+    if (gradient->references > 0 || gradient->base == NULL)
+        return;
+    if (gradient->through == NULL)
+        gradient->base->slices--;
+    mn__gradient_release(gradient->base);
 }
 
-typedef struct accumulation {
-    const mn__simd *simd;
-    float *sum;
-    uint32_t term_count;
-    size_t count;
-    const float **terms;
-} accumulation;
-
-static void run_accumulation(const void *context)
+/* May be overwritten: stored, and nobody else will read that memory. A slice's base is referred to
+ * by its slices only, once the concat is done with it. */
+static bool writable(const mn__gradient *gradient)
 {
-    const accumulation *a = context;
-    a->simd->accumulate(a->sum, a->terms, a->term_count, a->count);
+    bool alone = gradient->through == NULL && gradient->references == 1;
+    for (const mn__gradient *base = gradient->base; base != NULL && alone; base = base->base)
+        alone = base->references == base->slices;
+    return alone;
 }
 
-/* Moves a contribution that nobody else reads to the front, for the others to be added to; NULL
- * when there is none. */
-static mn__gradient *pick_sum(mn__value *value)
+typedef struct store_state {
+    const mn__network *net;
+    const mn__gradient *from;
+    mn__target target;
+    const mn__value *value;
+} store_state;
+
+static void store_image(const void *context, const mn__worker *worker, uint32_t image)
 {
-    for (uint32_t i = 0; i < value->gradient_count; i++) {
-        mn__gradient *gradient = value->gradients[i];
-        if (gradient->references == 1) {
-            value->gradients[i] = value->gradients[0];
-            value->gradients[0] = gradient;
-            return gradient;
-        }
-    }
-    return NULL;
+    const store_state *s = context;
+    mn__maps addend;
+    mn__slope slope = mn__slope_of(s->net, s->from, s->value);
+    mn__maps out = mn__maps_at(s->net, &s->target.out->storage, s->value);
+    bool adds = mn__addend_of(s->net, &s->target, s->value, &addend);
+    (void)worker;
+    s->net->opts.simd->store_slope(&slope, adds ? &addend : NULL, &out, image);
 }
 
-typedef struct addition {
-    const mn__simd *simd;
-    float *out;
-    const float *a, *b;
-    size_t count;
-} addition;
-
-static void run_addition(const void *context)
-{
-    const addition *a = context;
-    a->simd->add(a->out, a->a, a->b, a->count);
-}
-
-/* Every contribution is read elsewhere too: the first two are added into a new buffer, which takes
- * their place in the list. */
-static mn_status merge_two(mn__network *net, mn__value *value, mn__gradient **ret, mn_error *err)
-{
-    mn__gradient *sum = NULL;
-    void *block = NULL;
-    mn_status status = take(net, value, &sum, err);
-    if (status == MN_OK)
-        status = mn__network_alloc(net, 1, sizeof(addition), &block, err);
-    if (status != MN_OK)
-        return status;
-    addition *a = block;
-    *a = (addition){.simd = net->backend.simd,
-                    .out = sum->data,
-                    .a = value->gradients[0]->data,
-                    .b = value->gradients[1]->data,
-                    .count = value->bytes / sizeof(float)};
-    status = mn__program_function(&net->backward, run_addition, a, err);
-    mn__gradient_release(value->gradients[0]);
-    mn__gradient_release(value->gradients[1]);
-    value->gradients[0] = sum;
-    value->gradients[1] = value->gradients[value->gradient_count - 1];
-    value->gradient_count--;
-    *ret = sum;
-    return status;
-}
-
-/* Adds a step that adds all other contributions to the first, `sum`. */
-static mn_status
-accumulate_rest(mn__network *net, mn__value *value, const mn__gradient *sum, mn_error *err)
+/* Adds a step that stores `from` + target.addend in target.out. */
+static mn_status add_store(mn__network *net,
+                           const mn__gradient *from,
+                           mn__target target,
+                           const mn__value *value,
+                           mn_error *err)
 {
     void *block = NULL;
-    void *terms = NULL;
-    mn_status status = mn__network_alloc(net, 1, sizeof(accumulation), &block, err);
-    if (status == MN_OK)
-        status = mn__network_alloc(net, value->gradient_count, sizeof(float *), &terms, err);
+    mn_status status = mn__network_alloc(net, 1, sizeof(store_state), &block, err);
     if (status != MN_OK)
         return status;
-    accumulation *a = block;
-    *a = (accumulation){.simd = net->backend.simd,
-                        .sum = sum->data,
-                        .term_count = value->gradient_count - 1,
-                        .count = value->bytes / sizeof(float),
-                        .terms = terms};
-    for (uint32_t i = 1; i < value->gradient_count; i++) {
-        a->terms[i - 1] = value->gradients[i]->data;
-        mn__gradient_release(value->gradients[i]);
-    }
-    return mn__program_function(&net->backward, run_accumulation, a, err);
+    store_state *s = block;
+    *s = (store_state){.net = net, .from = from, .target = target, .value = value};
+    mn__uses_gradient(net, from);
+    mn__uses_gradient(net, target.out);
+    if (target.addend != NULL)
+        mn__uses_gradient(net, target.addend);
+    double elements = (double)mn__value_elements(value);
+    mn__step step = {.node = MN_NONE,
+                     .image = store_image,
+                     .context = s,
+                     .work = {.kind = "gradient sum",
+                              .flops = elements,
+                              .bytes = 3.0 * elements * net->opts.simd->element_bytes}};
+    return mn__program_add(net, &net->backward, &step, err);
+}
+
+mn_status mn__gradient_store(mn__network *net, mn__value *value, mn_error *err)
+{
+    mn__target target = {0};
+    mn__gradient *slope = value->gradient;
+    if (slope == NULL || slope->through == NULL)
+        return MN_OK;
+    mn_status status = create_stored(net, value, &target.out, err);
+    if (status == MN_OK)
+        status = add_store(net, slope, target, value, err);
+    if (status != MN_OK)
+        return status;
+    mn__gradient_release(slope);
+    value->gradient = target.out;
+    return MN_OK;
 }
 
 mn_status
-mn__gradient_collect(mn__network *net, mn__value *value, mn__gradient **ret, mn_error *err)
+mn__gradient_target(mn__network *net, mn__value *value, mn__target *ret_target, mn_error *err)
 {
-    mn_status status = MN_OK;
-    if (value->gradient_count == 0) {
-        *ret = NULL;
+    mn__target target = {0};
+    mn_status status = mn__gradient_store(net, value, err);
+    if (status != MN_OK)
+        return status;
+    target.addend = value->gradient;
+    if (target.addend != NULL && writable(target.addend)) {
+        target.out = target.addend;
+    } else {
+        status = create_stored(net, value, &target.out, err);
+        if (status != MN_OK)
+            return status;
+        if (target.addend != NULL)
+            mn__gradient_release(target.addend);
+    }
+    value->gradient = target.out;
+    mn__uses_gradient(net, target.out);
+    if (target.addend != NULL)
+        mn__uses_gradient(net, target.addend);
+    *ret_target = target;
+    return MN_OK;
+}
+
+mn_status
+mn__gradient_give(mn__network *net, mn__value *value, mn__gradient *gradient, mn_error *err)
+{
+    mn__target target;
+    if (value->gradient == NULL) {
+        gradient->references++;
+        value->gradient = gradient;
         return MN_OK;
     }
-    if (value->gradient_count > 1) {
-        mn__gradient *sum = pick_sum(value);
-        if (sum == NULL)
-            status = merge_two(net, value, &sum, err);
-        if (status == MN_OK && value->gradient_count > 1)
-            status = accumulate_rest(net, value, sum, err);
+    mn_status status = mn__gradient_target(net, value, &target, err);
+    return status == MN_OK ? add_store(net, gradient, target, value, err) : status;
+}
+
+mn_status mn__slope_create(mn__network *net,
+                           mn__gradient *dz,
+                           const mn__value *through,
+                           mn__gradient **ret_slope,
+                           mn_error *err)
+{
+    mn__gradient *slope = NULL;
+    mn_status status = create(net, &slope, err);
+    if (status != MN_OK)
+        return status;
+    slope->storage = (mn__storage){.whole = &dz->storage};
+    slope->base = dz;
+    slope->through = through;
+    slope->low = through->low;
+    slope->high = through->high;
+    dz->references++;
+    *ret_slope = slope;
+    return MN_OK;
+}
+
+mn_status mn__slice_create(
+    mn__network *net, mn__gradient *whole, size_t offset, mn__gradient **ret_slice, mn_error *err)
+{
+    mn__gradient *slice = NULL;
+    mn_status status = create(net, &slice, err);
+    if (status != MN_OK)
+        return status;
+    slice->storage = (mn__storage){.whole = &whole->storage, .offset = offset};
+    slice->base = whole;
+    whole->references++;
+    whole->slices++;
+    *ret_slice = slice;
+    return MN_OK;
+}
+
+mn__slope mn__slope_of(const mn__network *net, const mn__gradient *gradient, const mn__value *like)
+{
+    mn__slope slope = {.dz = mn__maps_at(net, &gradient->storage, like),
+                       .through = gradient->through != NULL,
+                       .a = gradient->a,
+                       .b = gradient->b,
+                       .c = gradient->c};
+    if (slope.through) {
+        slope.view = mn__view_of(net, gradient->through);
+        slope.view.low = gradient->low;
+        slope.view.high = gradient->high;
     }
-    if (status == MN_OK)
-        *ret = value->gradients[0];
-    value->gradient_count = 0;
-    return status;
+    return slope;
+}
+
+bool mn__addend_of(const mn__network *net,
+                   const mn__target *target,
+                   const mn__value *like,
+                   mn__maps *ret_maps)
+{
+    if (target->addend == NULL)
+        return false;
+    *ret_maps = mn__maps_at(net, &target->addend->storage, like);
+    return true;
 }

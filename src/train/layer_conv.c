@@ -1,262 +1,462 @@
 /*
- * Convolution: dense and depthwise, with or without bias. The forward and data-gradient passes are
- * oneDNN's; the weight gradient is in conv_gradient.c. A dilated convolution whose stride equals
- * its dilation, for which oneDNN 2.6 has slow paths only, becomes a dense one on every stride-th
- * pixel.
+ * Dense convolution. Forward: one padded image at a time, statistics for a batch norm taken from
+ * the tiles as they are written. Backward: the gradient of the output is padded once for both the
+ * weight gradient and the phases of the data gradient.
  */
-#include "train/conv.h"
+#include "train/network.h"
+#include "train/window.h"
 
-static bool is_depthwise(const mn_node *node, mn_shape input)
+typedef struct conv_state {
+    mn__network *net;
+    const mn__value *in;
+    mn__value *out;
+    const mn__parameter *weight;
+    mn__sliding *sliding;
+    uint32_t band;                          /* output rows that are computed from one padded copy */
+    char *forward_filter, *backward_filter; /* elements; forward is weight->value where floats do */
+    float *transposed;                      /* the backward filter in floats */
+    mn__gradient *out_gradient;
+    mn__target target; /* out NULL: the input wants no gradient */
+} conv_state;
+
+static uint32_t blocks_of(const conv_state *s, const mn__value *value)
 {
-    return node->groups > 1 && node->groups == input.c && node->shape.c == input.c;
+    return value->lanes / s->net->lanes;
 }
 
-static bool becomes_dense(const mn_window *w)
+/* Output rows [first,first + rows) and what they are computed from. */
+typedef struct band {
+    uint32_t first, rows;
+    mn__pad pad;  /* of the input */
+    size_t plane; /* elements of one padded block */
+} band;
+
+static band band_at(const conv_state *s, uint32_t first)
 {
-    return w->dilation_h == w->stride_h && w->dilation_w == w->stride_w &&
-           w->stride_h == w->stride_w && w->stride_h > 1 && w->pad_top % w->stride_h == 0 &&
-           w->pad_left % w->stride_w == 0;
+    const mn__sliding *w = s->sliding;
+    uint32_t left = w->forward.rows - first;
+    band b = {.first = first, .rows = left < s->band ? left : s->band, .pad = w->pad};
+    uint32_t skipped = w->forward.rows - b.rows;
+    b.pad.rows -= skipped * w->stride_h;
+    b.pad.first_row += (int32_t)(first * w->stride_h);
+    b.pad.blocks = blocks_of(s, s->in);
+    b.plane = (size_t)b.pad.rows * b.pad.columns * s->net->lanes;
+    return b;
 }
 
-/* Images of few channels are read plainly where oneDNN has kernels for that: with AVX-512 up to
- * three channels, with AVX2 three and without dilation. Blocked, most of a block would be idle. */
-bool mn__conv_reads_plain(const mn__network *net, uint32_t node)
+/* The input as the kernels want it: where it is, or a padded copy in `scratch`. Yields the elements
+ * from block to block. */
+static const void *
+padded_input(const conv_state *s, const band *b, uint32_t image, void *scratch, size_t *ret_plane)
 {
-    const mn_node *n = mn_graph_node(net->graph, node);
-    if (n->prim != MN_PRIM_CONV || n->groups != 1 || becomes_dense(&n->window))
-        return false;
-    const mn_node *input = mn_graph_node(net->graph, n->inputs[0]);
-    const mn_window *w = &n->window;
-    bool wide = net->backend.simd->lanes == 16;
-    bool has_kernel = wide ? input->shape.c <= 3
-                           : input->shape.c == 3 && w->dilation_h == 1 && w->dilation_w == 1;
-    return input->prim == MN_PRIM_INPUT && has_kernel && w->kernel_h * w->kernel_w > 1;
+    const mn__simd *simd = s->net->opts.simd;
+    mn__view view = mn__view_of(s->net, s->in);
+    *ret_plane = b->plane;
+    if (s->sliding->exact && mn__value_plain(s->in)) {
+        size_t row = (size_t)view.maps.w * simd->lanes;
+        size_t at = image * view.maps.image_stride + b->first * row;
+        *ret_plane = view.maps.h * row;
+        return (const char *)view.maps.data + at * simd->element_bytes;
+    }
+    simd->pad(&b->pad, &view, image, scratch);
+    return scratch;
 }
 
-/* Padding after the image that yields exactly `out`; none where the last pixels are not reached. */
-static dnnl_dim_t pad_after(
-    uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t dilation, uint32_t before)
+static void forward_band(const conv_state *s,
+                         uint32_t first,
+                         uint32_t image,
+                         const mn__maps *out,
+                         void *scratch,
+                         float *sums)
 {
-    uint64_t covered = (uint64_t)(out - 1) * stride + (uint64_t)dilation * (kernel - 1) + 1;
-    uint64_t present = (uint64_t)in + before;
-    return covered > present ? (dnnl_dim_t)(covered - present) : 0;
+    const mn__simd *simd = s->net->opts.simd;
+    const mn__sweep *f = &s->sliding->forward;
+    const band b = band_at(s, first);
+    size_t plane;
+    const void *in = padded_input(s, &b, image, scratch, &plane);
+    mn__conv_pass pass = {.in_blocks = b.pad.blocks,
+                          .in_lanes = s->in->block_lanes,
+                          .in_plane = plane,
+                          .in_row = f->in_row,
+                          .in_step = f->in_step,
+                          .taps = f->taps,
+                          .filter_taps = s->weight->taps,
+                          .out_blocks = out->blocks,
+                          .rows = b.rows,
+                          .columns = f->columns,
+                          .out_plane = f->rows * f->out_row,
+                          .out_row = f->out_row,
+                          .out_step = f->out_step};
+    size_t at = image * out->image_stride + first * f->out_row;
+    simd->conv(
+        &pass, in, s->forward_filter, (char *)out->data + at * simd->element_bytes, NULL, sums);
 }
 
-void mn__conv_fill_window(const mn_window *w, mn_shape in, mn_shape out, mn__conv_shape *c)
+static void conv_begin(const void *context, bool train)
 {
-    c->strides[0] = w->stride_h;
-    c->strides[1] = w->stride_w;
-    c->dilates[0] = w->dilation_h - 1;
-    c->dilates[1] = w->dilation_w - 1;
-    c->pad_before[0] = w->pad_top;
-    c->pad_before[1] = w->pad_left;
-    c->pad_after[0] = pad_after(in.h, out.h, w->kernel_h, w->stride_h, w->dilation_h, w->pad_top);
-    c->pad_after[1] = pad_after(in.w, out.w, w->kernel_w, w->stride_w, w->dilation_w, w->pad_left);
+    const conv_state *s = context;
+    if (train && s->out->statistics != NULL)
+        mn__statistics_clear(s->out->statistics);
 }
 
-static mn_status init_filter(
-    mn__conv_shape *c, const mn__parameter *p, bool depthwise, const mn_window *w, mn_error *err)
+/* scratch: sums (2,lanes) floats, then the padded input. */
+static void conv_image(const void *context, const mn__worker *worker, uint32_t image)
 {
-    dnnl_dims_t dense = {p->rows, p->columns, w->kernel_h, w->kernel_w};
-    dnnl_dims_t grouped = {p->rows, 1, 1, w->kernel_h, w->kernel_w};
-    c->filter_rank = depthwise ? 5 : 4;
-    for (int i = 0; i < c->filter_rank; i++)
-        c->filter[i] = depthwise ? grouped[i] : dense[i];
-    c->bias[0] = p->rows;
-    mn_status status =
-        mn__dnnl(dnnl_memory_desc_init_by_tag(
-                     &c->filter_any, c->filter_rank, c->filter, dnnl_f32, dnnl_format_tag_any),
-                 "filter layout",
-                 err);
-    if (status == MN_OK)
-        status = mn__dnnl(
-            dnnl_memory_desc_init_by_tag(&c->bias_desc, 1, c->bias, dnnl_f32, dnnl_a), "bias", err);
-    return status;
+    const conv_state *s = context;
+    bool counts = worker->train && s->out->statistics != NULL;
+    float *sums = (float *)(void *)worker->scratch;
+    size_t sum_count = (size_t)2 * s->out->lanes;
+    mn__maps out = mn__maps_at(s->net, s->out->storage, s->out);
+    for (size_t i = 0; i < sum_count; i++)
+        sums[i] = 0.0f;
+    for (uint32_t y = 0; y < out.h; y += s->band)
+        forward_band(s, y, image, &out, sums + sum_count, counts ? sums : NULL);
+    if (counts)
+        mn__statistics_add(s->out->statistics, worker->slice, sums);
 }
 
-static mn_status build_data_gradient(mn__network *net,
-                                     uint32_t n,
-                                     const mn__conv_shape *c,
-                                     dnnl_primitive_desc_t forward,
-                                     mn__conv *state,
-                                     mn_error *err)
+/* One band of the backward pass. Where the band is not the whole image, the window is one pixel:
+ * the padded gradient has the band's rows. */
+typedef struct slab {
+    const band *band;
+    const void *in;
+    size_t in_plane;
+    const char *gradient; /* padded */
+    size_t gradient_plane;
+    uint32_t image;
+} slab;
+
+static void run_weights(const conv_state *s, const slab *b, float *gradient, void *scratch)
 {
-    dnnl_convolution_desc_t op;
-    dnnl_primitive_desc_t desc = NULL;
-    mn_status status =
-        mn__dnnl(dnnl_dilated_convolution_backward_data_desc_init(&op,
-                                                                  dnnl_convolution_direct,
-                                                                  &c->source,
-                                                                  &c->filter_any,
-                                                                  &c->out,
-                                                                  c->strides,
-                                                                  c->dilates,
-                                                                  c->pad_before,
-                                                                  c->pad_after),
-                 "convolution backward data",
-                 err);
-    if (status == MN_OK)
-        status = mn__primitive_create(
-            net, n, "backward data", &op, forward, &desc, &state->backward_data, err);
-    if (status != MN_OK)
-        return status;
-    dnnl_memory_desc_t wanted = mn__queried(desc, dnnl_query_weights_md);
-    (void)dnnl_primitive_desc_destroy(desc);
-    return mn__parameter_in_layout(net, state->weight, &wanted, &state->backward_filter, err);
+    const mn__simd *simd = s->net->opts.simd;
+    const mn__sliding *w = s->sliding;
+    mn__conv_weights_pass pass = {.in_blocks = blocks_of(s, s->in),
+                                  .in_lanes = s->in->block_lanes,
+                                  .in_plane = b->in_plane,
+                                  .in_row = w->forward.in_row,
+                                  .in_step = w->forward.in_step,
+                                  .in_rows = b->band->pad.rows,
+                                  .in_columns = w->pad.columns,
+                                  .taps = w->forward.taps,
+                                  .out_blocks = blocks_of(s, s->out),
+                                  .rows = b->band->rows,
+                                  .columns = w->forward.columns,
+                                  .out_plane = b->gradient_plane,
+                                  .out_row = w->gradient_row};
+    simd->conv_weights(
+        &pass, b->in, b->gradient + w->gradient_first * simd->element_bytes, gradient, scratch);
+}
+
+static void run_data(const conv_state *s, const slab *b)
+{
+    const mn__simd *simd = s->net->opts.simd;
+    mn__maps to = mn__maps_at(s->net, &s->target.out->storage, s->in);
+    mn__maps from = {0};
+    bool adds = mn__addend_of(s->net, &s->target, s->in, &from);
+    for (uint32_t i = 0; i < s->sliding->phase_count; i++) {
+        const mn__sweep *f = &s->sliding->phases[i];
+        mn__conv_pass pass = {.in_blocks = blocks_of(s, s->out),
+                              .in_lanes = s->out->block_lanes,
+                              .in_plane = b->gradient_plane,
+                              .in_row = f->in_row,
+                              .in_step = f->in_step,
+                              .taps = f->taps,
+                              .filter_taps = s->weight->taps,
+                              .out_blocks = blocks_of(s, s->in),
+                              .rows = b->band->rows < s->sliding->forward.rows ? b->band->rows
+                                                                               : f->rows,
+                              .columns = f->columns,
+                              .out_plane = (size_t)to.h * to.w * s->net->lanes,
+                              .out_row = f->out_row,
+                              .out_step = f->out_step};
+        size_t at = f->out_first + b->band->first * f->out_row;
+        size_t to_at = b->image * to.image_stride + at;
+        size_t from_at = b->image * from.image_stride + at;
+        simd->conv(&pass,
+                   b->gradient,
+                   s->backward_filter,
+                   (char *)to.data + to_at * simd->element_bytes,
+                   adds ? (const char *)from.data + from_at * simd->element_bytes : NULL,
+                   NULL);
+    }
+}
+
+/* Output rows whose padded input fits half of the first cache, so that it is still there when the
+ * kernel reads it; but the rows that bands share must not cost more than that gains. */
+static uint32_t choose_band(const conv_state *s)
+{
+    const mn__sliding *w = s->sliding;
+    const size_t cache_bytes = 24 * 1024;
+    size_t row = (size_t)blocks_of(s, s->in) * w->pad.columns * s->net->lanes *
+                 s->net->opts.simd->element_bytes;
+    uint32_t shared = w->pad.rows - w->forward.rows * w->stride_h;
+    uint32_t rows = (uint32_t)(cache_bytes / row) / w->stride_h;
+    uint32_t least = 4 * shared > 1 ? 4 * shared : 1;
+    rows = rows > least ? rows : least;
+    return rows < w->forward.rows ? rows : w->forward.rows;
+}
+
+static size_t gradient_bytes(const conv_state *s)
+{
+    return blocks_of(s, s->out) * s->sliding->gradient_plane * s->net->opts.simd->element_bytes;
+}
+
+static size_t input_bytes(const conv_state *s)
+{
+    return blocks_of(s, s->in) * s->sliding->plane * s->net->opts.simd->element_bytes;
+}
+
+/* scratch: the padded gradient, the padded input, what conv_weights wants. */
+static void
+backward_band(const conv_state *s, const mn__worker *worker, uint32_t image, const band *part)
+{
+    const bool whole = part->rows == s->sliding->forward.rows;
+    char *gradient = worker->scratch;
+    char *input = gradient + gradient_bytes(s);
+    mn__slope slope = mn__slope_of(s->net, s->out_gradient, s->out);
+    mn__pad pad = s->sliding->gradient_pad;
+    pad.blocks = blocks_of(s, s->out);
+    if (!whole) {
+        pad.first_row = (int32_t)part->first;
+        pad.rows = part->rows;
+    }
+    slab b = {.band = part,
+              .gradient = gradient,
+              .gradient_plane = pad.rows * s->sliding->gradient_row,
+              .image = image};
+    s->net->opts.simd->pad_slope(&pad, &slope, image, gradient);
+    b.in = padded_input(s, part, image, input, &b.in_plane);
+    run_weights(s, &b, mn__parameter_share(s->weight, worker->slice), input + input_bytes(s));
+    if (s->target.out != NULL)
+        run_data(s, &b);
+}
+
+static void conv_image_backward(const void *context, const mn__worker *worker, uint32_t image)
+{
+    const conv_state *s = context;
+    const uint32_t rows = s->sliding->forward.rows;
+    for (uint32_t y = 0; y < rows;) {
+        band b = band_at(s, y);
+        if (!s->sliding->exact || s->weight->taps > 1) {
+            b = (band){.rows = rows, .pad = s->sliding->pad, .plane = s->sliding->plane};
+            b.pad.blocks = blocks_of(s, s->in);
+        }
+        backward_band(s, worker, image, &b);
+        y += b.rows;
+    }
+}
+
+static void begin_backward(const void *context, bool train)
+{
+    const conv_state *s = context;
+    (void)train;
+    mn__parameter_begin(s->net, s->weight);
+}
+
+static void end_backward(const void *context, bool train)
+{
+    const conv_state *s = context;
+    (void)train;
+    mn__parameter_end(s->net, s->weight);
+}
+
+static double pass_flops(const conv_state *s)
+{
+    double inputs = 0.0;
+    for (uint32_t lane = 0; lane < s->in->lanes; lane++)
+        inputs += s->in->channel_of[lane] != MN_NONE;
+    return 2.0 * inputs * s->out->shape.c * s->weight->taps * s->out->shape.h * s->out->shape.w;
+}
+
+static double pass_bytes(const conv_state *s)
+{
+    return (double)(mn__value_elements(s->in) + mn__value_elements(s->out)) *
+           s->net->opts.simd->element_bytes;
+}
+
+static const char *kind_of(const conv_state *s, bool backward)
+{
+    if (s->weight->taps == 1)
+        return backward ? "1x1 conv backward" : "1x1 conv";
+    return backward ? "dense conv backward" : "dense conv";
 }
 
 static mn_status
 conv_backward(mn__network *net, const mn__layer *layer, mn__gradient *out_gradient, mn_error *err)
 {
-    mn__conv *state = layer->state;
-    mn__value *in = layer->inputs[0];
-    mn_status status = mn__conv_add_weight_gradient(net, state, out_gradient, err);
-    if (status != MN_OK || state->backward_data == NULL)
-        return status;
-    mn__gradient *in_gradient = NULL;
-    status = mn__gradient_new(net, in, &in_gradient, err);
+    conv_state *s = layer->state;
+    mn_status status = MN_OK;
+    if (layer->inputs[0]->wants_gradient)
+        status = mn__gradient_target(net, layer->inputs[0], &s->target, err);
     if (status != MN_OK)
         return status;
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_DIFF_DST, out_gradient->memory},
-                              {DNNL_ARG_WEIGHTS, state->backward_filter},
-                              {DNNL_ARG_DIFF_SRC, in_gradient->memory}};
-    return mn__program_primitive(&net->backward, state->backward_data, args, 3, err);
+    s->out_gradient = out_gradient;
+    mn__uses_gradient(net, out_gradient);
+    mn__uses_value(net, s->in);
+    bool data = s->target.out != NULL;
+    mn__step step = {.node = layer->node,
+                     .begin = begin_backward,
+                     .image = conv_image_backward,
+                     .end = end_backward,
+                     .context = s,
+                     .work = {.kind = kind_of(s, true),
+                              .flops = pass_flops(s) * (data ? 2.0 : 1.0),
+                              .bytes = pass_bytes(s) * (data ? 2.0 : 1.0)}};
+    return mn__program_add(net, &net->backward, &step, err);
 }
 
-static mn_status add_forward(mn__network *net,
-                             dnnl_primitive_t primitive,
-                             const mn__conv *state,
-                             dnnl_memory_t filter,
-                             const mn__value *out,
-                             mn_error *err)
+/* The filter of the data gradient: in and out exchanged, block by block. */
+static void transpose_filter(const conv_state *s)
 {
-    dnnl_exec_arg_t args[] = {
-        {DNNL_ARG_SRC, state->source},
-        {DNNL_ARG_WEIGHTS, filter},
-        {DNNL_ARG_DST, out->memory},
-        {DNNL_ARG_BIAS, state->bias == MN_NONE ? NULL : net->parameters[state->bias].value_memory}};
-    int count = state->bias == MN_NONE ? 3 : 4;
-    mn_status status = mn__program_primitive(&net->forward, primitive, args, count, err);
-    if (status == MN_OK)
-        status = mn__program_primitive(&net->evaluate, primitive, args, count, err);
-    return status;
+    const uint32_t lanes = s->net->lanes;
+    const mn__parameter *w = s->weight;
+    for (uint32_t o = 0; o < w->rows; o += lanes)
+        for (uint32_t i = 0; i < w->columns; i += lanes)
+            for (uint32_t t = 0; t < w->taps; t++) {
+                const float *from =
+                    w->value + mn__filter_at(lanes, w->columns, w->rows, w->taps, o, i, t);
+                float *to =
+                    s->transposed + mn__filter_at(lanes, w->rows, w->columns, w->taps, i, o, t);
+                size_t from_row = mn__filter_at(lanes, w->columns, w->rows, w->taps, o, i + 1, t) -
+                                  mn__filter_at(lanes, w->columns, w->rows, w->taps, o, i, t);
+                size_t to_row = mn__filter_at(lanes, w->rows, w->columns, w->taps, i, o + 1, t) -
+                                mn__filter_at(lanes, w->rows, w->columns, w->taps, i, o, t);
+                for (uint32_t y = 0; y < lanes; y++)
+                    for (uint32_t x = 0; x < lanes; x++)
+                        to[y * to_row + x] = from[x * from_row + y];
+            }
 }
 
-/* Storage of filter and bias in the layouts that the gradient wants. */
-static mn_status init_parameters(mn__network *net,
-                                 const mn__conv_shape *c,
-                                 const mn__conv *state,
-                                 const dnnl_memory_desc_t *stored,
-                                 mn_error *err)
+/* A filter of `out` x `in` lanes as elements, group by group. */
+static void
+convert(const conv_state *s, const float *from, uint32_t out, uint32_t in, uint32_t taps, char *to)
 {
-    dnnl_memory_desc_t plain;
-    dnnl_format_tag_t tag = c->filter_rank == 5 ? dnnl_goihw : dnnl_oihw;
-    mn_status status =
-        mn__dnnl(dnnl_memory_desc_init_by_tag(&plain, c->filter_rank, c->filter, dnnl_f32, tag),
-                 "filter layout",
-                 err);
-    if (status == MN_OK)
-        status = mn__parameter_init(net, state->weight, &plain, stored, true, err);
-    if (status == MN_OK && state->bias != MN_NONE)
-        status = mn__parameter_init(net, state->bias, &c->bias_desc, &c->bias_desc, true, err);
-    return status;
+    const mn__simd *simd = s->net->opts.simd;
+    const size_t block = (size_t)simd->lanes * in * taps;
+    const uint32_t blocks = out / simd->lanes;
+    for (uint32_t b = 0; b < blocks; b += 2) {
+        uint32_t at_once = blocks - b >= 2 ? 2 : 1;
+        simd->convert_filter(
+            from + b * block, at_once, at_once * block, to + b * block * simd->element_bytes);
+    }
 }
 
-mn_status
-mn__conv_describe_forward(const mn__conv_shape *c, dnnl_convolution_desc_t *ret_op, mn_error *err)
+static void refresh_filters(const void *context, bool train)
 {
-    return mn__dnnl(dnnl_dilated_convolution_forward_desc_init(ret_op,
-                                                               dnnl_forward_training,
-                                                               dnnl_convolution_direct,
-                                                               &c->source,
-                                                               &c->filter_any,
-                                                               c->bias_or_null,
-                                                               &c->out,
-                                                               c->strides,
-                                                               c->dilates,
-                                                               c->pad_before,
-                                                               c->pad_after),
-                    "convolution",
-                    err);
-}
-
-static mn_status build_primitives(mn__network *net,
-                                  uint32_t n,
-                                  const mn_window *window,
-                                  const mn__conv_shape *c,
-                                  const mn__value *in,
-                                  const mn__value *out,
-                                  mn__conv *state,
-                                  mn_error *err)
-{
-    dnnl_convolution_desc_t op;
-    dnnl_primitive_desc_t forward = NULL;
-    dnnl_primitive_t primitive = NULL;
-    dnnl_memory_desc_t stored;
-    dnnl_memory_t filter = NULL;
-    mn_status status = mn__conv_describe_forward(c, &op, err);
-    if (status == MN_OK)
-        status = mn__primitive_create(net, n, "forward", &op, NULL, &forward, &primitive, err);
-    if (status != MN_OK)
-        return status;
-    dnnl_memory_desc_t wanted = mn__queried(forward, dnnl_query_weights_md);
-    status =
-        mn__conv_build_weight_gradient(net, n, window, c, in, out, forward, state, &stored, err);
-    if (status == MN_OK)
-        status = init_parameters(net, c, state, &stored, err);
-    if (status == MN_OK && in->wants_gradient)
-        status = build_data_gradient(net, n, c, forward, state, err);
-    if (status == MN_OK)
-        status = mn__parameter_in_layout(net, state->weight, &wanted, &filter, err);
-    if (status == MN_OK)
-        status = add_forward(net, primitive, state, filter, out, err);
-    (void)dnnl_primitive_desc_destroy(forward);
-    return status;
-}
-
-/* Which physical rows and columns of the filter and bias are which channels. */
-static void map_parameters(mn__network *net,
-                           const mn_node *node,
-                           const mn__value *in,
-                           const mn__value *out,
-                           bool depthwise,
-                           bool plain_input)
-{
-    mn__parameter *weight = &net->parameters[node->tensors[MN_ROLE_WEIGHT]];
-    weight->rows = out->lanes;
-    weight->row_channel = out->channel_of;
-    weight->columns = depthwise ? 1 : plain_input ? in->shape.c : in->lanes;
-    weight->column_channel = depthwise || plain_input ? NULL : in->channel_of;
-    weight->taps = node->window.kernel_h * node->window.kernel_w;
-    weight->decays = true;
-    if (node->tensors[MN_ROLE_BIAS] == MN_NONE)
+    const conv_state *s = context;
+    const mn__parameter *w = s->weight;
+    (void)train;
+    if (s->forward_filter != (const char *)w->value)
+        convert(s, w->value, w->rows, w->columns, w->taps, s->forward_filter);
+    if (s->transposed == NULL)
         return;
-    mn__parameter *bias = &net->parameters[node->tensors[MN_ROLE_BIAS]];
-    bias->rows = out->lanes;
-    bias->row_channel = out->channel_of;
-    bias->columns = 1;
-    bias->taps = 1;
+    transpose_filter(s);
+    if (s->backward_filter != (const char *)s->transposed)
+        convert(s, s->transposed, w->columns, w->rows, w->taps, s->backward_filter);
 }
 
-/* The window of a dilated convolution after its input was thinned out by the stride. */
-static mn_window thinned(mn_window w)
+/* The filters that the kernels read, and the step that refreshes them. */
+static mn_status create_filters(mn__network *net, conv_state *s, uint32_t node, mn_error *err)
 {
-    w.pad_top /= w.stride_h;
-    w.pad_left /= w.stride_w;
-    w.stride_h = w.stride_w = w.dilation_h = w.dilation_w = 1;
-    return w;
+    const size_t count = s->weight->count;
+    const bool floats = net->opts.simd->element_bytes == sizeof(float);
+    void *forward = s->weight->value;
+    void *transposed = NULL;
+    void *backward = NULL;
+    mn_status status = MN_OK;
+    if (!floats)
+        status = mn__network_alloc(net, count, net->opts.simd->element_bytes, &forward, err);
+    if (status == MN_OK && s->in->wants_gradient)
+        status = mn__network_alloc(net, count, sizeof(float), &transposed, err);
+    backward = transposed;
+    if (status == MN_OK && s->in->wants_gradient && !floats)
+        status = mn__network_alloc(net, count, net->opts.simd->element_bytes, &backward, err);
+    if (status != MN_OK)
+        return status;
+    s->forward_filter = forward;
+    s->transposed = transposed;
+    s->backward_filter = backward;
+    mn__step step = {
+        .node = node, .begin = refresh_filters, .context = s, .work = {.kind = "filter copies"}};
+    return mn__program_add(net, &net->refresh, &step, err);
+}
+
+/* Which lanes of the filter are which channels. */
+static void map_weight(mn__parameter *weight, const mn_node *node, const conv_state *s)
+{
+    *weight = (mn__parameter){.kind = MN__FILTER,
+                              .rows = s->out->lanes,
+                              .columns = s->in->lanes,
+                              .taps = node->window.kernel_h * node->window.kernel_w,
+                              .row_channel = s->out->channel_of,
+                              .column_channel = s->in->channel_of,
+                              .decays = true};
+}
+
+static void want_scratch(mn__network *net, const conv_state *s)
+{
+    const mn__sliding *w = s->sliding;
+    mn__conv_weights_pass pass = {.in_rows = w->pad.rows,
+                                  .in_columns = w->pad.columns,
+                                  .out_blocks = blocks_of(s, s->out),
+                                  .rows = w->forward.rows,
+                                  .columns = w->forward.columns};
+    size_t sums = (size_t)2 * s->out->lanes * sizeof(float);
+    size_t backward = gradient_bytes(s) + mn__conv_weights_scratch(net->opts.simd, &pass);
+    mn__wants_scratch(net, input_bytes(s) + (sums > backward ? sums : backward));
+}
+
+static mn_status add_forward(mn__network *net, conv_state *s, uint32_t n, mn_error *err)
+{
+    mn__uses_value(net, s->in);
+    mn__uses_value(net, s->out);
+    mn__step step = {
+        .node = n,
+        .begin = conv_begin,
+        .image = conv_image,
+        .context = s,
+        .work = {.kind = kind_of(s, false), .flops = pass_flops(s), .bytes = pass_bytes(s)}};
+    return mn__program_add(net, &net->forward, &step, err);
+}
+
+static mn_status build(mn__network *net, uint32_t n, conv_state *s, mn_error *err)
+{
+    const mn_node *node = mn_graph_node(net->graph, n);
+    mn__value *in = net->value_of[node->inputs[0]];
+    mn__parameter *weight = &net->parameters[node->tensors[MN_ROLE_WEIGHT]];
+    mn_status status = mn__value_create(net, node->shape, 0, NULL, &s->out, err);
+    if (status != MN_OK)
+        return status;
+    s->net = net;
+    s->in = in;
+    s->weight = weight;
+    s->out->makes_statistics = true;
+    map_weight(weight, node, s);
+    status = mn__parameter_init(net, node->tensors[MN_ROLE_WEIGHT], true, err);
+    if (status == MN_OK)
+        status = mn__sliding_create(
+            net, &node->window, in->shape, node->shape, in->wants_gradient, &s->sliding, err);
+    if (status == MN_OK)
+        status = create_filters(net, s, n, err);
+    if (status != MN_OK)
+        return status;
+    s->band = choose_band(s);
+    want_scratch(net, s);
+    status = add_forward(net, s, n, err);
+    if (status == MN_OK)
+        status = mn__layer_add(net, n, &in, 1, s->out, conv_backward, s, err);
+    net->value_of[n] = s->out;
+    return status;
 }
 
 mn_status mn__conv_build(mn__network *net, uint32_t n, mn_error *err)
 {
     const mn_node *node = mn_graph_node(net->graph, n);
-    mn__value *in = net->value_of[node->inputs[0]];
-    mn__value *out = NULL;
+    const mn__value *in = net->value_of[node->inputs[0]];
     void *block = NULL;
-    mn_window window = node->window;
-    bool depthwise = is_depthwise(node, in->shape);
-    bool plain_input = mn__conv_reads_plain(net, n) && in == net->input;
-    if (node->groups > 1 && !depthwise)
+    if (node->groups > 1 && node->groups == in->shape.c && node->shape.c == in->shape.c)
+        return mn__depthwise_build(net, n, err);
+    if (node->groups > 1)
         return mn_error_set(err,
                             MN_ERR_UNSUPPORTED,
                             "%s: %u groups of %u channels: only dense and depthwise convolutions "
@@ -264,32 +464,11 @@ mn_status mn__conv_build(mn__network *net, uint32_t n, mn_error *err)
                             node->name,
                             node->groups,
                             in->shape.c);
-    mn_status status = MN_OK;
-    if (!depthwise && becomes_dense(&window)) {
-        status = mn__subsample_build(net, n, in, window.stride_h, &in, err);
-        window = thinned(window);
-    }
+    mn_status status = mn__network_alloc(net, 1, sizeof(conv_state), &block, err);
     if (status == MN_OK)
-        status = mn__value_create(
-            net, node->shape, in->lanes, depthwise ? in->channel_of : NULL, &out, err);
-    if (status == MN_OK)
-        status = mn__network_alloc(net, 1, sizeof(mn__conv), &block, err);
-    if (status != MN_OK)
-        return status;
-    mn__conv *state = block;
-    *state = (mn__conv){.source = plain_input ? net->input_plain : in->memory,
-                        .simd = net->backend.simd,
-                        .weight = node->tensors[MN_ROLE_WEIGHT],
-                        .bias = node->tensors[MN_ROLE_BIAS]};
-    map_parameters(net, node, in, out, depthwise, plain_input);
-    mn__conv_shape c = {.source = plain_input ? net->input_plain_desc : in->desc, .out = out->desc};
-    c.bias_or_null = state->bias == MN_NONE ? NULL : &c.bias_desc;
-    mn__conv_fill_window(&window, in->shape, out->shape, &c);
-    status = init_filter(&c, &net->parameters[state->weight], depthwise, &window, err);
-    if (status == MN_OK)
-        status = build_primitives(net, n, &window, &c, in, out, state, err);
-    if (status == MN_OK)
-        status = mn__layer_add(net, n, &in, 1, out, conv_backward, state, err);
-    net->value_of[n] = out;
+        status = build(net, n, block, err);
+    if (status == MN_OK && node->tensors[MN_ROLE_BIAS] != MN_NONE)
+        status = mn__bias_build(
+            net, n, net->value_of[n], node->tensors[MN_ROLE_BIAS], &net->value_of[n], err);
     return status;
 }

@@ -1,190 +1,131 @@
 /*
- * Fully connected layer: reads a blocked value, yields plain logits (N,O).
+ * Fully connected layer: reads a blocked value, yields plain logits (N,classes). Floats always.
  */
 #include "train/network.h"
 
 typedef struct dense_state {
-    dnnl_primitive_t backward_data, backward_weights;
-    dnnl_memory_t backward_filter;
-    uint32_t weight, bias; /* tensors; bias may be MN_NONE */
+    mn__network *net;
+    const mn__value *in;
+    const mn__parameter *weight, *bias; /* bias may be NULL */
+    size_t in_count;                    /* floats of one image */
+    uint32_t classes;
+    mn__target target;
 } dense_state;
 
-typedef struct dense_shape {
-    dnnl_memory_desc_t filter, filter_plain, bias;
-    const dnnl_memory_desc_t *bias_or_null;
-} dense_shape;
+/* scratch: the image in floats. */
+static void image_forward(const void *context, const mn__worker *worker, uint32_t image)
+{
+    const dense_state *s = context;
+    const mn__simd *simd = s->net->opts.simd;
+    float *floats = (float *)(void *)worker->scratch;
+    float *logits = s->net->logits + (size_t)image * s->classes;
+    mn__view view = mn__view_of(s->net, s->in);
+    simd->to_float(&view, image, floats);
+    for (uint32_t k = 0; k < s->classes; k++)
+        logits[k] = simd->dot(s->weight->value + k * s->in_count, floats, s->in_count) +
+                    (s->bias == NULL ? 0.0f : s->bias->value[k]);
+}
+
+/* scratch: the image, its gradient. */
+static void image_backward(const void *context, const mn__worker *worker, uint32_t image)
+{
+    const dense_state *s = context;
+    const mn__simd *simd = s->net->opts.simd;
+    const float *logits = s->net->logits_gradient + (size_t)image * s->classes;
+    float *floats = (float *)(void *)worker->scratch;
+    float *gradient = floats + s->in_count;
+    float *share = mn__parameter_share(s->weight, worker->slice);
+    mn__view view = mn__view_of(s->net, s->in);
+    simd->to_float(&view, image, floats);
+    for (size_t i = 0; i < s->in_count; i++)
+        gradient[i] = 0.0f;
+    for (uint32_t k = 0; k < s->classes; k++) {
+        simd->add_scaled(share + k * s->in_count, logits[k], floats, s->in_count);
+        simd->add_scaled(gradient, logits[k], s->weight->value + k * s->in_count, s->in_count);
+        if (s->bias != NULL)
+            mn__parameter_share(s->bias, worker->slice)[k] += logits[k];
+    }
+    if (s->target.out == NULL)
+        return;
+    mn__maps to = mn__maps_at(s->net, &s->target.out->storage, s->in);
+    mn__maps addend;
+    bool adds = mn__addend_of(s->net, &s->target, s->in, &addend);
+    simd->from_float(gradient, adds ? &addend : NULL, &to, image);
+}
+
+static void begin_backward(const void *context, bool train)
+{
+    const dense_state *s = context;
+    (void)train;
+    mn__parameter_begin(s->net, s->weight);
+    if (s->bias != NULL)
+        mn__parameter_begin(s->net, s->bias);
+}
+
+static void end_backward(const void *context, bool train)
+{
+    const dense_state *s = context;
+    (void)train;
+    mn__parameter_end(s->net, s->weight);
+    if (s->bias != NULL)
+        mn__parameter_end(s->net, s->bias);
+}
 
 static mn_status
 dense_backward(mn__network *net, const mn__layer *layer, mn__gradient *out_gradient, mn_error *err)
 {
     dense_state *s = layer->state;
-    mn__value *in = layer->inputs[0];
-    dnnl_exec_arg_t weight_args[] = {
-        {DNNL_ARG_SRC, in->memory},
-        {DNNL_ARG_DIFF_DST, out_gradient->memory},
-        {DNNL_ARG_DIFF_WEIGHTS, net->parameters[s->weight].gradient_memory},
-        {DNNL_ARG_DIFF_BIAS, s->bias == MN_NONE ? NULL : net->parameters[s->bias].gradient_memory}};
-    mn_status status = mn__program_primitive(
-        &net->backward, s->backward_weights, weight_args, s->bias == MN_NONE ? 3 : 4, err);
-    mn__gradient *in_gradient = NULL;
-    if (status != MN_OK || !in->wants_gradient)
-        return status;
-    status = mn__gradient_new(net, in, &in_gradient, err);
+    mn_status status = MN_OK;
+    (void)out_gradient; /* that is net->logits_gradient */
+    if (layer->inputs[0]->wants_gradient)
+        status = mn__gradient_target(net, layer->inputs[0], &s->target, err);
     if (status != MN_OK)
         return status;
-    dnnl_exec_arg_t data_args[] = {{DNNL_ARG_DIFF_DST, out_gradient->memory},
-                                   {DNNL_ARG_WEIGHTS, s->backward_filter},
-                                   {DNNL_ARG_DIFF_SRC, in_gradient->memory}};
-    return mn__program_primitive(&net->backward, s->backward_data, data_args, 3, err);
-}
-
-/* Logits have no block: (N,O) plain, one lane a class. */
-static mn_status create_logits(mn__network *net, uint32_t classes, mn__value **ret, mn_error *err)
-{
-    void *block = NULL;
-    mn_status status = mn__network_alloc(net, 1, sizeof(mn__value), &block, err);
-    if (status != MN_OK)
-        return status;
-    mn__value *value = block;
-    value->shape = (mn_shape){1, 1, classes};
-    value->lanes = classes;
-    dnnl_dims_t dims = {net->batch, classes};
-    status = mn__dnnl(
-        dnnl_memory_desc_init_by_tag(&value->desc, 2, dims, dnnl_f32, dnnl_ab), "logits", err);
-    if (status == MN_OK)
-        status = mn__memory_create(net, &value->desc, NULL, &value->memory, err);
-    if (status != MN_OK)
-        return status;
-    value->data = mn__memory_data(value->memory);
-    value->bytes = dnnl_memory_desc_get_size(&value->desc);
-    *ret = value;
-    return MN_OK;
+    mn__uses_value(net, s->in);
+    mn__step step = {.node = layer->node,
+                     .begin = begin_backward,
+                     .image = image_backward,
+                     .end = end_backward,
+                     .context = s,
+                     .work = {.kind = "fully connected backward",
+                              .flops = 4.0 * (double)s->in_count * s->classes,
+                              .bytes = 8.0 * (double)s->in_count * s->classes}};
+    return mn__program_add(net, &net->backward, &step, err);
 }
 
 static mn_status
-init_shape(dense_shape *shape, const mn_node *node, const mn__value *in, mn_error *err)
+init_parameters(mn__network *net, const mn_node *node, dense_state *s, mn_error *err)
 {
-    dnnl_dims_t filter = {node->shape.c, in->lanes, in->shape.h, in->shape.w};
-    dnnl_dims_t bias = {node->shape.c};
-    mn_status status = mn__dnnl(
-        dnnl_memory_desc_init_by_tag(&shape->filter, 4, filter, dnnl_f32, dnnl_format_tag_any),
-        "fully connected",
-        err);
-    if (status == MN_OK)
-        status = mn__dnnl(
-            dnnl_memory_desc_init_by_tag(&shape->filter_plain, 4, filter, dnnl_f32, dnnl_oihw),
-            "fully connected",
-            err);
-    if (status == MN_OK)
-        status = mn__dnnl(dnnl_memory_desc_init_by_tag(&shape->bias, 1, bias, dnnl_f32, dnnl_a),
-                          "fully connected",
-                          err);
-    shape->bias_or_null = node->tensors[MN_ROLE_BIAS] == MN_NONE ? NULL : &shape->bias;
-    return status;
+    const uint32_t bias = node->tensors[MN_ROLE_BIAS];
+    mn__parameter *weight = &net->parameters[node->tensors[MN_ROLE_WEIGHT]];
+    *weight = (mn__parameter){.kind = MN__MATRIX,
+                              .rows = s->classes,
+                              .columns = s->in->lanes,
+                              .column_channel = s->in->channel_of,
+                              .taps = s->in->shape.h * s->in->shape.w,
+                              .decays = true};
+    s->weight = weight;
+    mn_status status = mn__parameter_init(net, node->tensors[MN_ROLE_WEIGHT], true, err);
+    if (status != MN_OK || bias == MN_NONE)
+        return status;
+    net->parameters[bias] =
+        (mn__parameter){.kind = MN__VECTOR, .rows = s->classes, .columns = 1, .taps = 1};
+    s->bias = &net->parameters[bias];
+    return mn__parameter_init(net, bias, true, err);
 }
 
-static mn_status init_parameters(mn__network *net,
-                                 const dense_state *s,
-                                 const dense_shape *shape,
-                                 const mn__value *in,
-                                 const mn__value *out,
-                                 const dnnl_memory_desc_t *stored,
-                                 mn_error *err)
+static mn_status create_logits(mn__network *net, uint32_t classes, mn_error *err)
 {
-    mn__parameter *weight = &net->parameters[s->weight];
-    weight->rows = out->lanes;
-    weight->columns = in->lanes;
-    weight->column_channel = in->channel_of;
-    weight->taps = in->shape.h * in->shape.w;
-    weight->decays = true;
-    mn_status status = mn__parameter_init(net, s->weight, &shape->filter_plain, stored, true, err);
-    if (status != MN_OK || s->bias == MN_NONE)
-        return status;
-    mn__parameter *bias = &net->parameters[s->bias];
-    bias->rows = out->lanes;
-    bias->columns = 1;
-    bias->taps = 1;
-    return mn__parameter_init(net, s->bias, &shape->bias, &shape->bias, true, err);
-}
-
-/* Builds both backward primitives; the stored layout is the weight gradient's. */
-static mn_status build_backward(mn__network *net,
-                                uint32_t n,
-                                const dense_shape *shape,
-                                const mn__value *in,
-                                const mn__value *out,
-                                dnnl_primitive_desc_t forward,
-                                dense_state *s,
-                                mn_error *err)
-{
-    dnnl_inner_product_desc_t op;
-    dnnl_primitive_desc_t desc = NULL;
-    mn_status status =
-        mn__dnnl(dnnl_inner_product_backward_weights_desc_init(
-                     &op, &in->desc, &shape->filter, shape->bias_or_null, &out->desc),
-                 "fully connected backward weights",
-                 err);
+    size_t count;
+    void *blocks[2] = {NULL};
+    if (!mn_size_mul(net->opts.batch, classes, &count))
+        return mn_error_set(err, MN_ERR_NOMEM, "no memory for logits that many");
+    mn_status status = mn__network_alloc(net, count, sizeof(float), &blocks[0], err);
     if (status == MN_OK)
-        status = mn__primitive_create(
-            net, n, "backward weights", &op, forward, &desc, &s->backward_weights, err);
-    if (status != MN_OK)
-        return status;
-    dnnl_memory_desc_t stored = mn__queried(desc, dnnl_query_diff_weights_md);
-    (void)dnnl_primitive_desc_destroy(desc);
-    desc = NULL;
-    status = init_parameters(net, s, shape, in, out, &stored, err);
-    if (status == MN_OK)
-        status = mn__dnnl(
-            dnnl_inner_product_backward_data_desc_init(&op, &in->desc, &shape->filter, &out->desc),
-            "fully connected backward data",
-            err);
-    if (status == MN_OK)
-        status = mn__primitive_create(
-            net, n, "backward data", &op, forward, &desc, &s->backward_data, err);
-    if (status != MN_OK)
-        return status;
-    dnnl_memory_desc_t wanted = mn__queried(desc, dnnl_query_weights_md);
-    (void)dnnl_primitive_desc_destroy(desc);
-    return mn__parameter_in_layout(net, s->weight, &wanted, &s->backward_filter, err);
-}
-
-static mn_status build_primitives(mn__network *net,
-                                  uint32_t n,
-                                  const dense_shape *shape,
-                                  const mn__value *in,
-                                  const mn__value *out,
-                                  dense_state *s,
-                                  mn_error *err)
-{
-    dnnl_inner_product_desc_t op;
-    dnnl_primitive_desc_t forward = NULL;
-    dnnl_primitive_t primitive = NULL;
-    dnnl_memory_t filter = NULL;
-    mn_status status = mn__dnnl(
-        dnnl_inner_product_forward_desc_init(
-            &op, dnnl_forward_training, &in->desc, &shape->filter, shape->bias_or_null, &out->desc),
-        "fully connected",
-        err);
-    if (status == MN_OK)
-        status = mn__primitive_create(net, n, "forward", &op, NULL, &forward, &primitive, err);
-    if (status != MN_OK)
-        return status;
-    dnnl_memory_desc_t wanted = mn__queried(forward, dnnl_query_weights_md);
-    status = build_backward(net, n, shape, in, out, forward, s, err);
-    (void)dnnl_primitive_desc_destroy(forward);
-    if (status == MN_OK)
-        status = mn__parameter_in_layout(net, s->weight, &wanted, &filter, err);
-    if (status != MN_OK)
-        return status;
-    dnnl_exec_arg_t args[] = {
-        {DNNL_ARG_SRC, in->memory},
-        {DNNL_ARG_WEIGHTS, filter},
-        {DNNL_ARG_DST, out->memory},
-        {DNNL_ARG_BIAS, s->bias == MN_NONE ? NULL : net->parameters[s->bias].value_memory}};
-    int count = s->bias == MN_NONE ? 3 : 4;
-    status = mn__program_primitive(&net->forward, primitive, args, count, err);
-    if (status == MN_OK)
-        status = mn__program_primitive(&net->evaluate, primitive, args, count, err);
+        status = mn__network_alloc(net, count, sizeof(float), &blocks[1], err);
+    net->logits = blocks[0];
+    net->logits_gradient = blocks[1];
+    net->classes = classes;
     return status;
 }
 
@@ -194,18 +135,30 @@ mn_status mn__dense_build(mn__network *net, uint32_t n, mn_error *err)
     mn__value *in = net->value_of[node->inputs[0]];
     mn__value *out = NULL;
     void *block = NULL;
-    mn_status status = create_logits(net, node->shape.c, &out, err);
+    mn_status status = mn__network_alloc(net, 1, sizeof(dense_state), &block, err);
     if (status == MN_OK)
-        status = mn__network_alloc(net, 1, sizeof(dense_state), &block, err);
+        status = create_logits(net, node->shape.c, err);
+    if (status == MN_OK) /* what stands for the logits in the list of layers is never stored */
+        status = mn__value_view_create(net, in, &out, err);
     if (status != MN_OK)
         return status;
     dense_state *s = block;
-    s->weight = node->tensors[MN_ROLE_WEIGHT];
-    s->bias = node->tensors[MN_ROLE_BIAS];
-    dense_shape shape;
-    status = init_shape(&shape, node, in, err);
-    if (status == MN_OK)
-        status = build_primitives(net, n, &shape, in, out, s, err);
+    *s = (dense_state){.net = net,
+                       .in = in,
+                       .in_count = (size_t)in->shape.h * in->shape.w * in->lanes,
+                       .classes = node->shape.c};
+    status = init_parameters(net, node, s, err);
+    if (status != MN_OK)
+        return status;
+    mn__wants_scratch(net, 2 * s->in_count * sizeof(float));
+    mn__uses_value(net, in);
+    mn__step step = {.node = n,
+                     .image = image_forward,
+                     .context = s,
+                     .work = {.kind = "fully connected",
+                              .flops = 2.0 * (double)s->in_count * s->classes,
+                              .bytes = 4.0 * (double)s->in_count * s->classes}};
+    status = mn__program_add(net, &net->forward, &step, err);
     if (status == MN_OK)
         status = mn__layer_add(net, n, &in, 1, out, dense_backward, s, err);
     net->value_of[n] = out;

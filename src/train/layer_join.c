@@ -1,70 +1,108 @@
 /*
- * Layers that join values: add and concat.
+ * Layers that join values: add and concat. And `plain`, which stores a view for a reader that
+ * cannot take it as it is: a sum of one.
  */
-#include <string.h>
-
 #include "train/network.h"
 
-/* ---- add ---------------------------------------------------------------------------------------
+/* ---- add, plain --------------------------------------------------------------------------------
  */
 
-typedef struct add_state {
-    const mn__simd *simd;
-    float *out;
-    const float *a, *b;
-    size_t count;
-} add_state;
+typedef struct join_state {
+    mn__network *net;
+    const mn__value *in[2];
+    uint32_t in_count;
+    const mn__value *out;
+} join_state;
 
-static void run_add(const void *context)
+static void join_image(const void *context, const mn__worker *worker, uint32_t image)
 {
-    const add_state *s = context;
-    s->simd->add(s->out, s->a, s->b, s->count);
+    const join_state *s = context;
+    mn__view views[2];
+    mn__maps out = mn__maps_at(s->net, s->out->storage, s->out);
+    (void)worker;
+    for (uint32_t i = 0; i < s->in_count; i++)
+        views[i] = mn__view_of(s->net, s->in[i]);
+    s->net->opts.simd->join(views, s->in_count, &out, image);
 }
 
 /* The gradient of a sum is the gradient of each term: handed on, not copied. */
 static mn_status
-add_backward(mn__network *net, const mn__layer *layer, mn__gradient *out_gradient, mn_error *err)
+join_backward(mn__network *net, const mn__layer *layer, mn__gradient *out_gradient, mn_error *err)
 {
-    (void)net;
     mn_status status = MN_OK;
-    for (uint32_t i = 0; i < 2 && status == MN_OK; i++)
+    for (uint32_t i = 0; i < layer->input_count && status == MN_OK; i++)
         if (layer->inputs[i]->wants_gradient)
-            status = mn__gradient_share(layer->inputs[i], out_gradient, err);
+            status = mn__gradient_give(net, layer->inputs[i], out_gradient, err);
     return status;
+}
+
+static mn_status join_build(mn__network *net,
+                            uint32_t n,
+                            mn__value *const *inputs,
+                            uint32_t count,
+                            mn__value **ret,
+                            mn_error *err)
+{
+    void *block = NULL;
+    mn__value *out = NULL;
+    mn_status status = mn__network_alloc(net, 1, sizeof(join_state), &block, err);
+    if (status == MN_OK)
+        status = mn__value_create(
+            net, inputs[0]->shape, inputs[0]->lanes, inputs[0]->channel_of, &out, err);
+    if (status != MN_OK)
+        return status;
+    join_state *s = block;
+    *s = (join_state){.net = net, .in_count = count, .out = out};
+    for (uint32_t i = 0; i < count; i++) {
+        s->in[i] = inputs[i];
+        mn__uses_value(net, inputs[i]);
+    }
+    mn__uses_value(net, out);
+    double elements = (double)mn__value_elements(out);
+    mn__step step = {.node = n,
+                     .image = join_image,
+                     .context = s,
+                     .work = {.kind = "add",
+                              .flops = 4.0 * elements * count,
+                              .bytes = (count + 1.0) * elements * net->opts.simd->element_bytes}};
+    status = mn__program_add(net, &net->forward, &step, err);
+    if (status == MN_OK)
+        status = mn__layer_add(net, n, inputs, count, out, join_backward, s, err);
+    *ret = out;
+    return status;
+}
+
+mn_status
+mn__plain_build(mn__network *net, uint32_t n, mn__value *value, mn__value **ret, mn_error *err)
+{
+    if (mn__value_plain(value)) {
+        *ret = value;
+        return MN_OK;
+    }
+    mn_status status = join_build(net, n, &value, 1, ret, err);
+    if (status == MN_OK)
+        (*ret)->wants_gradient = value->wants_gradient; /* the node's parameters are not here */
+    return status;
+}
+
+static bool same_lanes(const mn__value *a, const mn__value *b)
+{
+    bool same = a->lanes == b->lanes;
+    for (uint32_t lane = 0; lane < a->lanes && same; lane++)
+        same = a->channel_of[lane] == b->channel_of[lane];
+    return same;
 }
 
 mn_status mn__add_build(mn__network *net, uint32_t n, mn_error *err)
 {
     const mn_node *node = mn_graph_node(net->graph, n);
     mn__value *inputs[2] = {net->value_of[node->inputs[0]], net->value_of[node->inputs[1]]};
-    mn__value *out = NULL;
-    void *block = NULL;
     mn_status status = MN_OK;
-    bool same_lanes =
-        inputs[0]->lanes == inputs[1]->lanes &&
-        memcmp(inputs[0]->channel_of, inputs[1]->channel_of, inputs[0]->lanes * sizeof(uint32_t)) ==
-            0;
-    for (uint32_t i = 0; i < 2 && !same_lanes && status == MN_OK; i++)
-        status = mn__relayout_build(net, n, inputs[i], &inputs[i], err);
+    if (!same_lanes(inputs[0], inputs[1]))
+        for (int i = 0; i < 2 && status == MN_OK; i++)
+            status = mn__relayout_build(net, n, inputs[i], &inputs[i], err);
     if (status == MN_OK)
-        status =
-            mn__value_create(net, node->shape, inputs[0]->lanes, inputs[0]->channel_of, &out, err);
-    if (status == MN_OK)
-        status = mn__network_alloc(net, 1, sizeof(add_state), &block, err);
-    if (status != MN_OK)
-        return status;
-    add_state *s = block;
-    *s = (add_state){.simd = net->backend.simd,
-                     .out = out->data,
-                     .a = inputs[0]->data,
-                     .b = inputs[1]->data,
-                     .count = out->bytes / sizeof(float)};
-    status = mn__program_function(&net->forward, run_add, s, err);
-    if (status == MN_OK)
-        status = mn__program_function(&net->evaluate, run_add, s, err);
-    if (status == MN_OK)
-        status = mn__layer_add(net, n, inputs, 2, out, add_backward, s, err);
-    net->value_of[n] = out;
+        status = join_build(net, n, inputs, 2, &net->value_of[n], err);
     return status;
 }
 
@@ -72,156 +110,138 @@ mn_status mn__add_build(mn__network *net, uint32_t n, mn_error *err)
  */
 
 typedef struct concat_state {
-    uint32_t part_count;
-    const float **parts;    /* values */
-    float **part_gradients; /* NULL entries: not wanted */
-    size_t *part_floats;    /* of one image */
-    float *whole;           /* value */
-    const float *whole_gradient;
-    size_t whole_floats;
-    uint32_t batch;
+    mn__network *net;
+    const mn__value *part; /* copied into the whole */
+    mn__storage slice;
 } concat_state;
 
-/* Blocks of a part follow each other in the whole, so each image moves in one piece a part. */
-static void run_concat(const void *context)
+static void copy_image(const void *context, const mn__worker *worker, uint32_t image)
 {
     const concat_state *s = context;
-#pragma omp parallel for schedule(static)
-    for (uint32_t n = 0; n < s->batch; n++) {
-        float *to = s->whole + s->whole_floats * n;
-        for (uint32_t i = 0; i < s->part_count; i++) {
-            memcpy(to, s->parts[i] + s->part_floats[i] * n, s->part_floats[i] * sizeof(float));
-            to += s->part_floats[i];
-        }
-    }
-}
-
-static void run_concat_backward(const void *context)
-{
-    const concat_state *s = context;
-#pragma omp parallel for schedule(static)
-    for (uint32_t n = 0; n < s->batch; n++) {
-        const float *from = s->whole_gradient + s->whole_floats * n;
-        for (uint32_t i = 0; i < s->part_count; i++) {
-            if (s->part_gradients[i] != NULL)
-                memcpy(s->part_gradients[i] + s->part_floats[i] * n,
-                       from,
-                       s->part_floats[i] * sizeof(float));
-            from += s->part_floats[i];
-        }
-    }
+    mn__view view = mn__view_of(s->net, s->part);
+    mn__maps out = mn__maps_at(s->net, &s->slice, s->part);
+    (void)worker;
+    s->net->opts.simd->join(&view, 1, &out, image);
 }
 
 static mn_status
 concat_backward(mn__network *net, const mn__layer *layer, mn__gradient *out_gradient, mn_error *err)
 {
-    concat_state *s = layer->state;
-    mn_status status = MN_OK;
+    size_t offset = 0;
+    (void)out_gradient; /* replaced where it is a slope */
+    mn_status status = mn__gradient_store(net, layer->output, err);
     for (uint32_t i = 0; i < layer->input_count && status == MN_OK; i++) {
-        mn__gradient *gradient = NULL;
-        if (!layer->inputs[i]->wants_gradient)
-            continue;
-        status = mn__gradient_new(net, layer->inputs[i], &gradient, err);
-        if (status == MN_OK)
-            s->part_gradients[i] = gradient->data;
+        mn__gradient *slice = NULL;
+        mn__value *part = layer->inputs[i];
+        if (part->wants_gradient) {
+            status = mn__slice_create(net, layer->output->gradient, offset, &slice, err);
+            if (status == MN_OK)
+                status = mn__gradient_give(net, part, slice, err);
+            if (slice != NULL)
+                mn__gradient_release(slice);
+        }
+        offset += mn__value_elements(part);
     }
-    s->whole_gradient = out_gradient->data;
-    if (status == MN_OK)
-        status = mn__program_function(&net->backward, run_concat_backward, s, err);
     return status;
 }
 
-/* Lanes of the whole: those of the parts one after another, channels counted on. */
-static mn_status joined_lanes(mn__network *net,
-                              mn__value *const *parts,
-                              uint32_t part_count,
-                              uint32_t *ret_lanes,
-                              const uint32_t **ret_channel_of,
-                              mn_error *err)
+/* A stored part that has memory of its own is moved into the whole: whoever writes or reads it will
+ * find it there. Anything else, and the image, is copied. */
+static bool move_part(const mn__network *net, mn__value *part, const mn__storage *slice)
 {
-    uint32_t lanes = 0;
-    for (uint32_t i = 0; i < part_count; i++)
-        lanes += parts[i]->lanes;
+    mn__buffer *own = part->storage->buffer;
+    mn__buffer *whole = mn__buffer_of(slice);
+    if (!mn__value_plain(part) || part->storage->whole != NULL || part == net->input)
+        return false;
+    if (whole->first == MN_NONE || own->first < whole->first)
+        whole->first = own->first;
+    if (whole->last == MN_NONE || own->last > whole->last)
+        whole->last = own->last;
+    own->first = MN_NONE;
+    *part->storage = *slice;
+    return true;
+}
+
+static mn_status add_part(mn__network *net,
+                          uint32_t n,
+                          const mn__value *out,
+                          mn__value *part,
+                          size_t offset,
+                          mn_error *err)
+{
     void *block = NULL;
+    const mn__storage slice = {.whole = out->storage, .offset = offset};
+    if (move_part(net, part, &slice))
+        return MN_OK;
+    mn_status status = mn__network_alloc(net, 1, sizeof(concat_state), &block, err);
+    if (status != MN_OK)
+        return status;
+    concat_state *s = block;
+    *s = (concat_state){.net = net, .part = part, .slice = slice};
+    mn__uses_value(net, part);
+    mn__uses_buffer(net, mn__buffer_of(&slice));
+    double elements = (double)mn__value_elements(part);
+    mn__step step = {.node = n,
+                     .image = copy_image,
+                     .context = s,
+                     .work = {.kind = "concat",
+                              .flops = 2.0 * elements,
+                              .bytes = 2.0 * elements * net->opts.simd->element_bytes}};
+    return mn__program_add(net, &net->forward, &step, err);
+}
+
+static mn_status map_lanes(mn__network *net,
+                           mn__value *const *parts,
+                           uint32_t count,
+                           uint32_t *ret_lanes,
+                           const uint32_t **ret_channel_of,
+                           mn_error *err)
+{
+    void *block = NULL;
+    uint32_t lanes = 0;
+    for (uint32_t i = 0; i < count; i++)
+        lanes += parts[i]->lanes;
     mn_status status = mn__network_alloc(net, lanes, sizeof(uint32_t), &block, err);
     if (status != MN_OK)
         return status;
     uint32_t *channel_of = block;
-    uint32_t lane = 0;
-    uint32_t channel = 0;
-    for (uint32_t i = 0; i < part_count; i++) {
-        for (uint32_t k = 0; k < parts[i]->lanes; k++) {
-            uint32_t own = parts[i]->channel_of[k];
-            channel_of[lane++] = own == MN_NONE ? MN_NONE : channel + own;
+    uint32_t *to = channel_of;
+    uint32_t channels = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t lane = 0; lane < parts[i]->lanes; lane++) {
+            uint32_t channel = parts[i]->channel_of[lane];
+            *to++ = channel == MN_NONE ? MN_NONE : channels + channel;
         }
-        channel += parts[i]->shape.c;
+        channels += parts[i]->shape.c;
     }
     *ret_lanes = lanes;
     *ret_channel_of = channel_of;
     return MN_OK;
 }
 
-static mn_status create_state(mn__network *net,
-                              mn__value *const *parts,
-                              uint32_t part_count,
-                              const mn__value *whole,
-                              concat_state **ret,
-                              mn_error *err)
-{
-    void *block = NULL;
-    void *values = NULL;
-    void *gradients = NULL;
-    void *floats = NULL;
-    mn_status status = mn__network_alloc(net, 1, sizeof(concat_state), &block, err);
-    if (status == MN_OK)
-        status = mn__network_alloc(net, part_count, sizeof(float *), &values, err);
-    if (status == MN_OK)
-        status = mn__network_alloc(net, part_count, sizeof(float *), &gradients, err);
-    if (status == MN_OK)
-        status = mn__network_alloc(net, part_count, sizeof(size_t), &floats, err);
-    if (status != MN_OK)
-        return status;
-    concat_state *s = block;
-    *s = (concat_state){.part_count = part_count,
-                        .parts = values,
-                        .part_gradients = gradients,
-                        .part_floats = floats,
-                        .whole = whole->data,
-                        .whole_floats = whole->bytes / sizeof(float) / net->batch,
-                        .batch = net->batch};
-    for (uint32_t i = 0; i < part_count; i++) {
-        s->parts[i] = parts[i]->data;
-        s->part_floats[i] = parts[i]->bytes / sizeof(float) / net->batch;
-    }
-    *ret = s;
-    return MN_OK;
-}
-
 mn_status mn__concat_build(mn__network *net, uint32_t n, mn_error *err)
 {
     const mn_node *node = mn_graph_node(net->graph, n);
-    mn__value *out = NULL;
-    concat_state *s = NULL;
     void *list = NULL;
-    uint32_t lanes = 0;
+    mn__value *out = NULL;
     const uint32_t *channel_of = NULL;
+    uint32_t lanes = 0;
+    size_t offset = 0;
     mn_status status = mn__network_alloc(net, node->input_count, sizeof(mn__value *), &list, err);
     if (status != MN_OK)
         return status;
     mn__value **parts = list;
     for (uint32_t i = 0; i < node->input_count; i++)
         parts[i] = net->value_of[node->inputs[i]];
-    status = joined_lanes(net, parts, node->input_count, &lanes, &channel_of, err);
+    status = map_lanes(net, parts, node->input_count, &lanes, &channel_of, err);
     if (status == MN_OK)
         status = mn__value_create(net, node->shape, lanes, channel_of, &out, err);
+    for (uint32_t i = 0; i < node->input_count && status == MN_OK; i++) {
+        status = add_part(net, n, out, parts[i], offset, err);
+        offset += mn__value_elements(parts[i]);
+    }
     if (status == MN_OK)
-        status = create_state(net, parts, node->input_count, out, &s, err);
-    if (status == MN_OK)
-        status = mn__program_function(&net->forward, run_concat, s, err);
-    if (status == MN_OK)
-        status = mn__program_function(&net->evaluate, run_concat, s, err);
-    if (status == MN_OK)
-        status = mn__layer_add(net, n, parts, node->input_count, out, concat_backward, s, err);
+        status = mn__layer_add(net, n, parts, node->input_count, out, concat_backward, NULL, err);
     net->value_of[n] = out;
     return status;
 }

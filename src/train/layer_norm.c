@@ -1,28 +1,149 @@
 /*
- * Batch norm, with the relu behind it where that is its only reader. Training uses the batch's
- * statistics and moves the running ones; evaluation uses the running ones.
+ * Batch norm, with the relu behind it where that is its only reader: a view of its input. Training
+ * uses the batch's statistics, which the layer in front has collected, and moves the running ones;
+ * evaluation uses the running ones. A bias is a view likewise, with a scale of one.
+ *
+ * Backward, with x' = (x - mean) / deviation and dz' the gradient behind the relu (Ioffe and
+ * Szegedy, arXiv:1502.03167): dx = gamma / deviation * (dz' - mean(dz') - x' * mean(dz' * x')), a
+ * slope whose three coefficients the end of one pass over dz' yields.
  */
+#include <math.h>
+#include <string.h>
+
 #include "train/network.h"
 
 /* Share of the batch's statistics in the new running ones (the usual 0.1). */
 static const float running_share = 0.1f;
 
 typedef struct norm_state {
-    dnnl_primitive_t backward;
-    dnnl_memory_t mean, variance; /* of the last training batch, (lanes) */
-    dnnl_memory_t workspace;      /* which outputs the relu passed; NULL without relu */
-    uint32_t gamma, beta;         /* tensors */
-    float *running_mean, *running_variance;
-    const float *batch_mean, *batch_variance;
-    uint32_t lanes;
+    mn__network *net;
+    const mn__value *in;
+    mn__value *out;
+    float epsilon;
+    const mn__parameter *gamma, *beta; /* gamma NULL: a bias only */
+    mn__parameter *running_mean, *running_variance;
+    float *scale, *shift, *mean, *inverse; /* (lanes); inverse: 1 / deviation */
+    float *a, *b, *c;                      /* (lanes) */
+    mn__statistics *statistics, *gradient_sums;
+    bool sums_here; /* the layer in front does not collect */
+    mn__gradient *slope;
 } norm_state;
 
-static void move_running_statistics(const void *context)
+static double pixels_of(const norm_state *s)
+{
+    return (double)s->net->opts.batch * s->in->shape.h * s->in->shape.w;
+}
+
+/* ---- forward ----------------------------------------------------------------------------------
+ */
+
+static void begin(const void *context, bool train)
 {
     const norm_state *s = context;
-    for (uint32_t i = 0; i < s->lanes; i++) {
-        s->running_mean[i] += running_share * (s->batch_mean[i] - s->running_mean[i]);
-        s->running_variance[i] += running_share * (s->batch_variance[i] - s->running_variance[i]);
+    if (train && s->sums_here)
+        mn__statistics_clear(s->statistics);
+}
+
+static void image_sums(const void *context, const mn__worker *worker, uint32_t image)
+{
+    const norm_state *s = context;
+    float *sums = (float *)(void *)worker->scratch;
+    mn__maps maps = mn__maps_at(s->net, s->in->storage, s->in);
+    if (!worker->train)
+        return;
+    memset(sums, 0, (size_t)2 * s->in->lanes * sizeof *sums);
+    s->net->opts.simd->sums(&maps, image, sums);
+    mn__statistics_add(s->statistics, worker->slice, sums);
+}
+
+static void use_batch(const norm_state *s)
+{
+    double pixels = pixels_of(s);
+    for (uint32_t i = 0; i < s->in->lanes; i++) {
+        double sum, squares;
+        mn__statistics_total(s->statistics, i, &sum, &squares);
+        double mean = sum / pixels;
+        double variance = squares / pixels - mean * mean;
+        variance = variance < 0.0 ? 0.0 : variance; /* keeps what is not a number */
+        s->mean[i] = (float)mean;
+        s->inverse[i] = (float)(1.0 / sqrt(variance + (double)s->epsilon));
+        float *moving_mean = &s->running_mean->value[i];
+        float *moving_variance = &s->running_variance->value[i];
+        *moving_mean += running_share * ((float)mean - *moving_mean);
+        *moving_variance += running_share * ((float)variance - *moving_variance);
+    }
+}
+
+static void use_running(const norm_state *s)
+{
+    for (uint32_t i = 0; i < s->in->lanes; i++) {
+        s->mean[i] = s->running_mean->value[i];
+        s->inverse[i] = 1.0f / sqrtf(s->running_variance->value[i] + s->epsilon);
+    }
+}
+
+static void finish(const void *context, bool train)
+{
+    const norm_state *s = context;
+    if (train)
+        use_batch(s);
+    else
+        use_running(s);
+    for (uint32_t i = 0; i < s->in->lanes; i++) {
+        s->scale[i] = s->gamma->value[i] * s->inverse[i];
+        s->shift[i] = s->beta->value[i] - s->mean[i] * s->scale[i];
+    }
+}
+
+static void finish_bias(const void *context, bool train)
+{
+    const norm_state *s = context;
+    (void)train;
+    for (uint32_t i = 0; i < s->in->lanes; i++) {
+        s->scale[i] = 1.0f;
+        s->shift[i] = s->beta->value[i];
+    }
+}
+
+/* ---- backward ---------------------------------------------------------------------------------
+ */
+
+static void begin_backward(const void *context, bool train)
+{
+    const norm_state *s = context;
+    (void)train;
+    mn__statistics_clear(s->gradient_sums);
+}
+
+static void image_backward(const void *context, const mn__worker *worker, uint32_t image)
+{
+    const norm_state *s = context;
+    float *sums = (float *)(void *)worker->scratch;
+    mn__slope slope = mn__slope_of(s->net, s->slope, s->in);
+    memset(sums, 0, (size_t)2 * s->in->lanes * sizeof *sums);
+    s->net->opts.simd->slope_sums(&slope, s->mean, image, sums);
+    mn__statistics_add(s->gradient_sums, worker->slice, sums);
+}
+
+static void end_backward(const void *context, bool train)
+{
+    const norm_state *s = context;
+    double pixels = pixels_of(s);
+    (void)train;
+    for (uint32_t i = 0; i < s->in->lanes; i++) {
+        double sum, products;
+        mn__statistics_total(s->gradient_sums, i, &sum, &products);
+        s->beta->gradient[i] = (float)sum;
+        if (s->gamma == NULL)
+            continue;
+        double inverse = (double)s->inverse[i];
+        double normalised = products * inverse; /* sum of dz' * x' */
+        double a = (double)s->gamma->value[i] * inverse;
+        double b = -a * inverse * normalised / pixels;
+        s->gamma->gradient[i] = (float)normalised;
+        s->a[i] = (float)a;
+        s->b[i] = (float)b;
+        s->c[i] = (float)(-a * sum / pixels - b * (double)s->mean[i]);
     }
 }
 
@@ -30,173 +151,161 @@ static mn_status
 norm_backward(mn__network *net, const mn__layer *layer, mn__gradient *out_gradient, mn_error *err)
 {
     norm_state *s = layer->state;
-    mn__value *in = layer->inputs[0];
-    mn__gradient *in_gradient = NULL;
-    dnnl_memory_t in_gradient_memory = NULL;
-    mn_status status = MN_OK;
-    if (in->wants_gradient) {
-        status = mn__gradient_new(net, in, &in_gradient, err);
-        if (status == MN_OK)
-            in_gradient_memory = in_gradient->memory;
-    } else {
-        /* oneDNN computes it anyway. */
-        status = mn__memory_create(net, &in->desc, NULL, &in_gradient_memory, err);
-    }
+    (void)out_gradient; /* replaced where it is a slope itself */
+    mn_status status = mn__gradient_store(net, s->out, err);
+    if (status == MN_OK)
+        status = mn__slope_create(net, s->out->gradient, s->out, &s->slope, err);
     if (status != MN_OK)
         return status;
-    const mn__parameter *gamma = &net->parameters[s->gamma];
-    const mn__parameter *beta = &net->parameters[s->beta];
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, in->memory},
-                              {DNNL_ARG_DIFF_DST, out_gradient->memory},
-                              {DNNL_ARG_DIFF_SRC, in_gradient_memory},
-                              {DNNL_ARG_SCALE, gamma->value_memory},
-                              {DNNL_ARG_SHIFT, beta->value_memory},
-                              {DNNL_ARG_MEAN, s->mean},
-                              {DNNL_ARG_VARIANCE, s->variance},
-                              {DNNL_ARG_DIFF_SCALE, gamma->gradient_memory},
-                              {DNNL_ARG_DIFF_SHIFT, beta->gradient_memory},
-                              {DNNL_ARG_WORKSPACE, s->workspace}};
-    return mn__program_primitive(
-        &net->backward, s->backward, args, s->workspace == NULL ? 9 : 10, err);
+    mn__uses_gradient(net, s->slope);
+    s->slope->ready = mn__next_step(net);
+    double elements = (double)s->in->shape.h * s->in->shape.w * s->in->lanes;
+    mn__step step = {.node = layer->node,
+                     .begin = begin_backward,
+                     .image = image_backward,
+                     .end = end_backward,
+                     .context = s,
+                     .work = {.kind = "batch norm backward",
+                              .flops = 5.0 * elements,
+                              .bytes = 2.0 * elements * net->opts.simd->element_bytes}};
+    status = mn__program_add(net, &net->backward, &step, err);
+    if (status != MN_OK)
+        return status;
+    s->slope->a = s->a; /* NULL of a bias: dx = dz' */
+    s->slope->b = s->b;
+    s->slope->c = s->c;
+    if (layer->inputs[0]->wants_gradient)
+        status = mn__gradient_give(net, layer->inputs[0], s->slope, err);
+    mn__gradient_release(s->slope);
+    return status;
 }
 
-static mn_status init_vectors(mn__network *net,
-                              const mn_node *node,
-                              const mn__value *in,
-                              const dnnl_memory_desc_t *vector,
-                              mn_error *err)
+/* ---- building ---------------------------------------------------------------------------------
+ */
+
+static mn_status
+init_vector(mn__network *net, const mn__value *in, uint32_t tensor, bool trainable, mn_error *err)
 {
+    net->parameters[tensor] = (mn__parameter){.kind = MN__VECTOR,
+                                              .rows = in->lanes,
+                                              .columns = 1,
+                                              .taps = 1,
+                                              .row_channel = in->channel_of};
+    return mn__parameter_init(net, tensor, trainable, err);
+}
+
+static mn_status alloc_vectors(mn__network *net, norm_state *s, mn_error *err)
+{
+    float **vectors[] = {&s->scale, &s->shift, &s->mean, &s->inverse, &s->a, &s->b, &s->c};
+    const int count = s->gamma == NULL ? 4 : 7;
     mn_status status = MN_OK;
-    for (int role = MN_ROLE_GAMMA; role <= MN_ROLE_VARIANCE && status == MN_OK; role++) {
-        mn__parameter *p = &net->parameters[node->tensors[role]];
-        p->rows = in->lanes;
-        p->columns = 1;
-        p->taps = 1;
-        p->row_channel = in->channel_of;
-        bool trainable = role == MN_ROLE_GAMMA || role == MN_ROLE_BETA;
-        status = mn__parameter_init(net, node->tensors[role], vector, vector, trainable, err);
+    for (int i = 0; i < count && status == MN_OK; i++) {
+        void *block = NULL;
+        status = mn__network_alloc(net, s->in->lanes, sizeof(float), &block, err);
+        *vectors[i] = block;
     }
     return status;
 }
 
-/* The three primitives: training forward, evaluation forward, backward. */
-static mn_status build_primitives(mn__network *net,
-                                  uint32_t n,
-                                  const mn__value *in,
-                                  bool relu,
-                                  norm_state *s,
-                                  dnnl_primitive_t *ret_train,
-                                  dnnl_primitive_t *ret_evaluate,
-                                  mn_error *err)
+/* Batch statistics: from the layer that makes the value where it can, else from a pass here. */
+static mn_status arrange_statistics(mn__network *net, norm_state *s, mn__value *in, mn_error *err)
 {
-    float epsilon = mn_graph_node(net->graph, n)->epsilon;
-    unsigned flags = dnnl_use_scale | dnnl_use_shift | (relu ? (unsigned)dnnl_fuse_norm_relu : 0u);
-    dnnl_batch_normalization_desc_t op;
-    dnnl_primitive_desc_t train = NULL;
-    dnnl_primitive_desc_t other = NULL;
-    mn_status status = mn__dnnl(dnnl_batch_normalization_forward_desc_init(
-                                    &op, dnnl_forward_training, &in->desc, epsilon, flags),
-                                "batch norm",
-                                err);
-    if (status == MN_OK)
-        status = mn__primitive_create(net, n, "forward", &op, NULL, &train, ret_train, err);
-    if (status != MN_OK)
-        return status;
-    if (relu) {
-        dnnl_memory_desc_t workspace = mn__queried(train, dnnl_query_workspace_md);
-        status = mn__memory_create(net, &workspace, NULL, &s->workspace, err);
-    }
-    if (status == MN_OK)
-        status = mn__dnnl(dnnl_batch_normalization_backward_desc_init(
-                              &op, dnnl_backward, &in->desc, &in->desc, epsilon, flags),
-                          "batch norm backward",
-                          err);
-    if (status == MN_OK)
-        status = mn__primitive_create(net, n, "backward", &op, train, &other, &s->backward, err);
-    if (other != NULL)
-        (void)dnnl_primitive_desc_destroy(other);
-    (void)dnnl_primitive_desc_destroy(train);
-    other = NULL;
-    if (status == MN_OK)
-        status = mn__dnnl(
-            dnnl_batch_normalization_forward_desc_init(
-                &op, dnnl_forward_inference, &in->desc, epsilon, flags | dnnl_use_global_stats),
-            "batch norm evaluation",
-            err);
-    if (status == MN_OK)
-        status = mn__primitive_create(net, n, "evaluate", &op, NULL, &other, ret_evaluate, err);
-    if (other != NULL)
-        (void)dnnl_primitive_desc_destroy(other);
+    mn_status status = MN_OK;
+    s->sums_here = !in->makes_statistics && in->statistics == NULL;
+    if (in->statistics == NULL)
+        status = mn__statistics_create(net, in->lanes, &in->statistics, err);
+    s->statistics = in->statistics;
     return status;
 }
 
-static mn_status add_forward(mn__network *net,
-                             const mn_node *node,
-                             const mn__value *in,
-                             const mn__value *out,
-                             norm_state *s,
-                             dnnl_primitive_t train,
-                             dnnl_primitive_t evaluate,
-                             mn_error *err)
+/* The view, the step whose end computes it, and the layer. */
+static mn_status add_view(mn__network *net,
+                          uint32_t n,
+                          norm_state *s,
+                          mn__value *in,
+                          void (*end)(const void *context, bool train),
+                          mn_error *err)
 {
-    const mn__parameter *mean = &net->parameters[node->tensors[MN_ROLE_MEAN]];
-    const mn__parameter *variance = &net->parameters[node->tensors[MN_ROLE_VARIANCE]];
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, in->memory},
-                              {DNNL_ARG_DST, out->memory},
-                              {DNNL_ARG_SCALE, net->parameters[s->gamma].value_memory},
-                              {DNNL_ARG_SHIFT, net->parameters[s->beta].value_memory},
-                              {DNNL_ARG_MEAN, s->mean},
-                              {DNNL_ARG_VARIANCE, s->variance},
-                              {DNNL_ARG_WORKSPACE, s->workspace}};
-    mn_status status =
-        mn__program_primitive(&net->forward, train, args, s->workspace == NULL ? 6 : 7, err);
+    mn_status status = mn__statistics_create(net, in->lanes, &s->gradient_sums, err);
     if (status == MN_OK)
-        status = mn__program_function(&net->forward, move_running_statistics, s, err);
-    args[4].memory = mean->value_memory;
-    args[5].memory = variance->value_memory;
+        status = mn__value_view_create(net, in, &s->out, err);
+    if (status != MN_OK)
+        return status;
+    s->out->scale = s->scale;
+    s->out->shift = s->shift;
+    s->out->ready = mn__next_step(net);
+    mn__wants_scratch(net, (size_t)2 * in->lanes * sizeof(float));
+    mn__uses_value(net, in);
+    double elements = s->sums_here ? (double)in->shape.h * in->shape.w * in->lanes : 0.0;
+    mn__step step = {.node = n,
+                     .begin = begin,
+                     .image = s->sums_here ? image_sums : NULL,
+                     .end = end,
+                     .context = s,
+                     .work = {.kind = "batch norm",
+                              .flops = 3.0 * elements,
+                              .bytes = elements * net->opts.simd->element_bytes}};
+    status = mn__program_add(net, &net->forward, &step, err);
     if (status == MN_OK)
-        status = mn__program_primitive(&net->evaluate, evaluate, args, 6, err);
-    s->lanes = in->lanes;
-    s->running_mean = mean->value;
-    s->running_variance = variance->value;
-    s->batch_mean = mn__memory_data(s->mean);
-    s->batch_variance = mn__memory_data(s->variance);
+        status = mn__layer_add(net, n, &in, 1, s->out, norm_backward, s, err);
     return status;
 }
 
 mn_status mn__norm_build(mn__network *net, uint32_t n, mn_error *err)
 {
     const mn_node *node = mn_graph_node(net->graph, n);
-    mn__value *in = net->value_of[node->inputs[0]];
-    mn__value *out = NULL;
+    mn__value *in = NULL;
     void *block = NULL;
-    bool relu = net->fused_relu[n] != MN_NONE;
-    mn_status status = mn__value_create(net, node->shape, in->lanes, in->channel_of, &out, err);
+    mn_status status = mn__plain_build(net, n, net->value_of[node->inputs[0]], &in, err);
+    if (status == MN_OK)
+        status = mn__network_alloc(net, 1, sizeof(norm_state), &block, err);
+    for (int role = MN_ROLE_GAMMA; role <= MN_ROLE_VARIANCE && status == MN_OK; role++)
+        status = init_vector(
+            net, in, node->tensors[role], role == MN_ROLE_GAMMA || role == MN_ROLE_BETA, err);
+    if (status != MN_OK)
+        return status;
+    norm_state *s = block;
+    *s = (norm_state){
+        .net = net,
+        .in = in,
+        .epsilon = node->epsilon,
+        .gamma = &net->parameters[node->tensors[MN_ROLE_GAMMA]],
+        .beta = &net->parameters[node->tensors[MN_ROLE_BETA]],
+        .running_mean = &net->parameters[node->tensors[MN_ROLE_MEAN]],
+        .running_variance = &net->parameters[node->tensors[MN_ROLE_VARIANCE]],
+    };
+    status = alloc_vectors(net, s, err);
+    if (status == MN_OK)
+        status = arrange_statistics(net, s, in, err);
+    if (status == MN_OK)
+        status = add_view(net, n, s, in, finish, err);
+    if (status != MN_OK)
+        return status;
+    if (net->fused_relu[n] != MN_NONE)
+        s->out->low = 0.0f;
+    net->value_of[n] = s->out;
+    return MN_OK;
+}
+
+mn_status mn__bias_build(mn__network *net,
+                         uint32_t n,
+                         mn__value *from,
+                         uint32_t tensor,
+                         mn__value **ret_value,
+                         mn_error *err)
+{
+    void *block = NULL;
+    mn_status status = init_vector(net, from, tensor, true, err);
     if (status == MN_OK)
         status = mn__network_alloc(net, 1, sizeof(norm_state), &block, err);
     if (status != MN_OK)
         return status;
     norm_state *s = block;
-    s->gamma = node->tensors[MN_ROLE_GAMMA];
-    s->beta = node->tensors[MN_ROLE_BETA];
-    dnnl_memory_desc_t vector;
-    dnnl_dims_t dims = {in->lanes};
-    dnnl_primitive_t train = NULL;
-    dnnl_primitive_t evaluate = NULL;
-    status = mn__dnnl(
-        dnnl_memory_desc_init_by_tag(&vector, 1, dims, dnnl_f32, dnnl_a), "batch norm", err);
+    *s = (norm_state){.net = net, .in = from, .beta = &net->parameters[tensor]};
+    status = alloc_vectors(net, s, err);
     if (status == MN_OK)
-        status = init_vectors(net, node, in, &vector, err);
+        status = add_view(net, n, s, from, finish_bias, err);
     if (status == MN_OK)
-        status = mn__memory_create(net, &vector, NULL, &s->mean, err);
-    if (status == MN_OK)
-        status = mn__memory_create(net, &vector, NULL, &s->variance, err);
-    if (status == MN_OK)
-        status = build_primitives(net, n, in, relu, s, &train, &evaluate, err);
-    if (status == MN_OK)
-        status = add_forward(net, node, in, out, s, train, evaluate, err);
-    if (status == MN_OK)
-        status = mn__layer_add(net, n, &in, 1, out, norm_backward, s, err);
-    net->value_of[n] = out;
+        *ret_value = s->out;
     return status;
 }

@@ -23,6 +23,6 @@ void mn__optimiser_step(mn__network *net, const mn_train_opts *opts, float rate,
         if (p->gradient == NULL || t == frozen)
             continue;
         mn__sgd step = step_of(p, mn_graph_tensor(net->graph, t)->role, opts, rate);
-        net->backend.simd->sgd(&step, p->value, p->gradient, p->velocity, p->count);
+        net->opts.simd->sgd(&step, p->value, p->gradient, p->velocity, p->count);
     }
 }

@@ -67,7 +67,7 @@ mn_status mn_train_opts_check(const mn_train_opts *opts, mn_error *err)
         status = mn_error_set(err, MN_ERR_ARG, "schedule: no number %d", (int)opts->schedule);
     if (status == MN_OK)
         status = mn__augmentation_check(&opts->augmentation, err);
-    if (status == MN_OK && opts->compute != MN_COMPUTE_AUTO && opts->compute != MN_COMPUTE_FLOAT32)
-        status = mn_error_set(err, MN_ERR_UNSUPPORTED, "compute: only float32 yet");
+    if (status == MN_OK && (opts->compute < MN_COMPUTE_AUTO || opts->compute > MN_COMPUTE_BF16))
+        status = mn_error_set(err, MN_ERR_ARG, "compute: no number %d", (int)opts->compute);
     return status;
 }

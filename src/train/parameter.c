@@ -1,84 +1,79 @@
 /*
- * Parameters: storage in the layout of the weight gradient (so the optimiser runs over both in one
- * pass), copies in other layouts where a primitive wants one, and the way to and from plain
- * tensors. Invariant: lanes without a channel hold zero.
+ * Parameters: storage as the kernels read it, the gradient in the same layout (so the optimiser
+ * runs over both in one pass), and the way to and from plain tensors. Invariant: lanes without a
+ * channel hold zero.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "train/network.h"
 
-mn_status mn__parameter_init(mn__network *net,
-                             uint32_t tensor,
-                             const dnnl_memory_desc_t *plain,
-                             const dnnl_memory_desc_t *desc,
-                             bool trainable,
-                             mn_error *err)
+static mn_status count_floats(const mn__parameter *p, size_t *ret_count, mn_error *err)
 {
-    mn__parameter *p = &net->parameters[tensor];
-    p->plain = *plain;
-    p->desc = *desc;
-    p->count = dnnl_memory_desc_get_size(desc) / sizeof(float);
-    mn_status status = mn__memory_create(net, desc, NULL, &p->value_memory, err);
-    if (status != MN_OK)
-        return status;
-    p->value = mn__memory_data(p->value_memory);
-    if (!trainable)
-        return MN_OK;
-    status = mn__memory_create(net, desc, NULL, &p->gradient_memory, err);
-    void *velocity = NULL;
-    if (status == MN_OK)
-        status = mn__network_alloc(net, p->count, sizeof(float), &velocity, err);
-    if (status != MN_OK)
-        return status;
-    p->gradient = mn__memory_data(p->gradient_memory);
-    p->velocity = velocity;
+    size_t count = p->rows;
+    bool fits = true;
+    if (p->kind == MN__FILTER || p->kind == MN__MATRIX)
+        fits = mn_size_mul(count, p->columns, &count);
+    if (p->kind != MN__VECTOR)
+        fits = fits && mn_size_mul(count, p->taps, &count);
+    if (!fits)
+        return mn_error_set(err, MN_ERR_NOMEM, "no memory for a tensor that large");
+    *ret_count = count;
     return MN_OK;
 }
 
-/* A reorder primitive between two layouts. */
-static mn_status make_reorder(mn__network *net,
-                              const dnnl_memory_desc_t *from,
-                              const dnnl_memory_desc_t *to,
-                              dnnl_primitive_t *ret,
-                              mn_error *err)
-{
-    dnnl_primitive_desc_t desc = NULL;
-    dnnl_engine_t engine = net->backend.engine;
-    mn_status status =
-        mn__dnnl(dnnl_reorder_primitive_desc_create(&desc, from, engine, to, engine, NULL),
-                 "weight reorder",
-                 err);
-    if (status != MN_OK)
-        return status;
-    status = mn__dnnl(dnnl_primitive_create(ret, desc), "weight reorder", err);
-    (void)dnnl_primitive_desc_destroy(desc);
-    return status;
-}
-
-mn_status mn__parameter_in_layout(mn__network *net,
-                                  uint32_t tensor,
-                                  const dnnl_memory_desc_t *wanted,
-                                  dnnl_memory_t *ret_memory,
-                                  mn_error *err)
+mn_status mn__parameter_init(mn__network *net, uint32_t tensor, bool trainable, mn_error *err)
 {
     mn__parameter *p = &net->parameters[tensor];
-    dnnl_memory_t copy = NULL;
-    dnnl_primitive_t reorder = NULL;
-    if (dnnl_memory_desc_equal(&p->desc, wanted)) {
-        *ret_memory = p->value_memory;
-        return MN_OK;
-    }
-    mn_status status = mn__memory_create(net, wanted, NULL, &copy, err);
+    void *blocks[4] = {NULL};
+    mn_status status = count_floats(p, &p->count, err);
     if (status == MN_OK)
-        status = make_reorder(net, &p->desc, wanted, &reorder, err);
-    if (status == MN_OK)
-        status = mn__network_own(net, reorder, err);
+        status = mn__network_alloc(net, p->count, sizeof(float), &blocks[0], err);
+    for (int i = 1; i < 3 && trainable && status == MN_OK; i++)
+        status = mn__network_alloc(net, p->count, sizeof(float), &blocks[i], err);
+    if (status == MN_OK && trainable && net->opts.slices > 1)
+        status = mn__network_alloc(
+            net, p->count, (net->opts.slices - 1) * sizeof(float), &blocks[3], err);
     if (status != MN_OK)
         return status;
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, p->value_memory}, {DNNL_ARG_TO, copy}};
-    *ret_memory = copy;
-    return mn__program_primitive(&net->refresh, reorder, args, 2, err);
+    p->value = blocks[0];
+    p->gradient = blocks[1];
+    p->velocity = blocks[2];
+    p->partial = blocks[3];
+    return MN_OK;
+}
+
+float *mn__parameter_share(const mn__parameter *p, uint32_t slice)
+{
+    return slice == 0 ? p->gradient : p->partial + (slice - 1) * p->count;
+}
+
+void mn__parameter_begin(const mn__network *net, const mn__parameter *p)
+{
+    for (uint32_t slice = 0; slice < net->opts.slices; slice++)
+        memset(mn__parameter_share(p, slice), 0, p->count * sizeof(float));
+}
+
+void mn__parameter_end(const mn__network *net, const mn__parameter *p)
+{
+    for (uint32_t slice = 1; slice < net->opts.slices; slice++)
+        net->opts.simd->add(p->gradient, mn__parameter_share(p, slice), p->count);
+}
+
+static size_t
+stored_at(const mn__parameter *p, uint32_t lanes, uint32_t row, uint32_t column, uint32_t tap)
+{
+    switch (p->kind) {
+    case MN__VECTOR:
+        return row;
+    case MN__FILTER:
+        return mn__filter_at(lanes, p->columns, p->rows, p->taps, row, column, tap);
+    case MN__DEPTHWISE:
+        return ((size_t)(row / lanes) * p->taps + tap) * lanes + row % lanes;
+    case MN__MATRIX:
+        return (((size_t)row * p->columns / lanes + column / lanes) * p->taps + tap) * lanes +
+               column % lanes;
+    }
+    return 0;
 }
 
 static float *part_data(const mn__parameter *p, mn__parameter_part part)
@@ -94,120 +89,53 @@ static float *part_data(const mn__parameter *p, mn__parameter_part part)
     return NULL;
 }
 
-/* Runs one reorder between plain memory and a parameter's storage, and forgets it. */
-static mn_status reorder_once(mn__network *net,
-                              const dnnl_memory_desc_t *from_desc,
-                              float *from,
-                              const dnnl_memory_desc_t *to_desc,
-                              float *to,
-                              mn_error *err)
+/* Copies between a logical tensor (OIHW) and the stored floats. */
+static void
+convert(const mn__network *net, uint32_t tensor, float *stored, float *logical, bool to_logical)
 {
-    dnnl_primitive_t reorder = NULL;
-    dnnl_memory_t from_memory = NULL;
-    dnnl_memory_t to_memory = NULL;
-    dnnl_engine_t engine = net->backend.engine;
-    mn_status status = make_reorder(net, from_desc, to_desc, &reorder, err);
-    if (status == MN_OK)
-        status =
-            mn__dnnl(dnnl_memory_create(&from_memory, from_desc, engine, from), "reorder", err);
-    if (status == MN_OK)
-        status = mn__dnnl(dnnl_memory_create(&to_memory, to_desc, engine, to), "reorder", err);
-    if (status == MN_OK) {
-        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from_memory}, {DNNL_ARG_TO, to_memory}};
-        status =
-            mn__dnnl(dnnl_primitive_execute(reorder, net->backend.stream, 2, args), "reorder", err);
-    }
-    if (to_memory != NULL)
-        (void)dnnl_memory_destroy(to_memory);
-    if (from_memory != NULL)
-        (void)dnnl_memory_destroy(from_memory);
-    if (reorder != NULL)
-        (void)dnnl_primitive_destroy(reorder);
-    return status;
-}
-
-/* Copies between a logical tensor and the plain physical array; `to_logical` tells the way. */
-static void copy_lanes(const mn__parameter *p,
-                       const mn_tensor_info *info,
-                       float *plain,
-                       float *logical,
-                       bool to_logical)
-{
+    const mn__parameter *p = &net->parameters[tensor];
+    const mn_tensor_info *info = mn_graph_tensor(net->graph, tensor);
     size_t logical_columns = info->rank == 1 ? 1 : info->dims[1];
     for (uint32_t r = 0; r < p->rows; r++) {
         uint32_t row = p->row_channel == NULL ? r : p->row_channel[r];
-        if (row == MN_NONE)
-            continue;
-        for (uint32_t c = 0; c < p->columns; c++) {
+        for (uint32_t c = 0; c < p->columns && row != MN_NONE; c++) {
             uint32_t column = p->column_channel == NULL ? c : p->column_channel[c];
             if (column == MN_NONE)
                 continue;
-            float *a = plain + ((size_t)r * p->columns + c) * p->taps;
-            float *b = logical + ((size_t)row * logical_columns + column) * p->taps;
-            if (to_logical)
-                memcpy(b, a, p->taps * sizeof(float));
-            else
-                memcpy(a, b, p->taps * sizeof(float));
+            float *plain = logical + ((size_t)row * logical_columns + column) * p->taps;
+            for (uint32_t t = 0; t < p->taps; t++) {
+                float *at = stored + stored_at(p, net->lanes, r, c, t);
+                if (to_logical)
+                    plain[t] = *at;
+                else
+                    *at = plain[t];
+            }
         }
     }
 }
 
-static mn_status convert(mn__network *net,
-                         uint32_t tensor,
-                         float *stored,
-                         float *logical,
-                         bool to_logical,
-                         mn_error *err)
+void mn__parameter_import(mn__network *net, uint32_t tensor, const mn_tensors *tensors)
 {
-    const mn__parameter *p = &net->parameters[tensor];
-    const mn_tensor_info *info = mn_graph_tensor(net->graph, tensor);
-    size_t plain_count = (size_t)p->rows * p->columns * p->taps;
-    float *plain = mn_calloc(plain_count, sizeof *plain);
-    if (plain == NULL)
-        return mn_error_set(err, MN_ERR_NOMEM, "%s: out of memory", info->name);
-    mn_status status = MN_OK;
-    if (to_logical)
-        status = reorder_once(net, &p->desc, stored, &p->plain, plain, err);
-    if (status == MN_OK)
-        copy_lanes(p, info, plain, logical, to_logical);
-    if (status == MN_OK && !to_logical)
-        status = reorder_once(net, &p->plain, plain, &p->desc, stored, err);
-    free(plain);
-    return status;
+    convert(net, tensor, net->parameters[tensor].value, tensors->items[tensor].data, false);
+    mn__network_refresh(net);
 }
 
-mn_status
-mn__parameter_import(mn__network *net, uint32_t tensor, const mn_tensors *tensors, mn_error *err)
+void mn__parameters_import(mn__network *net, mn__parameter_part part, const mn_tensors *tensors)
 {
-    mn_status status = convert(
-        net, tensor, net->parameters[tensor].value, tensors->items[tensor].data, false, err);
-    return status == MN_OK ? mn__network_run(net, &net->refresh, err) : status;
-}
-
-mn_status mn__parameters_import(mn__network *net,
-                                mn__parameter_part part,
-                                const mn_tensors *tensors,
-                                mn_error *err)
-{
-    mn_status status = MN_OK;
-    for (uint32_t t = 0; t < mn_graph_tensor_count(net->graph) && status == MN_OK; t++) {
+    for (uint32_t t = 0; t < mn_graph_tensor_count(net->graph); t++) {
         float *stored = part_data(&net->parameters[t], part);
         if (stored != NULL)
-            status = convert(net, t, stored, tensors->items[t].data, false, err);
+            convert(net, t, stored, tensors->items[t].data, false);
     }
-    if (status == MN_OK && part == MN__PART_VALUE)
-        status = mn__network_run(net, &net->refresh, err);
-    return status;
+    if (part == MN__PART_VALUE)
+        mn__network_refresh(net);
 }
 
-mn_status
-mn__parameters_export(mn__network *net, mn__parameter_part part, mn_tensors *tensors, mn_error *err)
+void mn__parameters_export(const mn__network *net, mn__parameter_part part, mn_tensors *tensors)
 {
-    mn_status status = MN_OK;
-    for (uint32_t t = 0; t < mn_graph_tensor_count(net->graph) && status == MN_OK; t++) {
+    for (uint32_t t = 0; t < mn_graph_tensor_count(net->graph); t++) {
         float *stored = part_data(&net->parameters[t], part);
         if (stored != NULL)
-            status = convert(net, t, stored, tensors->items[t].data, true, err);
+            convert(net, t, stored, tensors->items[t].data, true);
     }
-    return status;
 }

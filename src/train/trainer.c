@@ -63,13 +63,20 @@ static mn_status start_batches(mn_trainer *trainer, mn_error *err)
         .images = &setup->dataset->train,
         .indices = setup->indices,
         .index_count = setup->index_count,
-        .batch = trainer->net->batch,
+        .batch = trainer->net->opts.batch,
         .preprocessing = setup->preprocessing,
         .augmentation = setup->opts.augmentation,
         .shuffle = true,
         .seed = setup->opts.seed,
     };
     return mn_batches_create(&opts, &trainer->batches, err);
+}
+
+/* NULL: bf16 is asked for and is not here. */
+static const mn__simd *choose_simd(mn_compute compute)
+{
+    const mn__simd *bf16 = compute == MN_COMPUTE_FLOAT32 ? NULL : mn__simd_choose(true);
+    return bf16 == NULL && compute != MN_COMPUTE_BF16 ? mn__simd_choose(false) : bf16;
 }
 
 /* A copy of the numbers that are given, or random ones. */
@@ -95,7 +102,7 @@ static mn_status start_weights(mn_trainer *trainer, mn_error *err)
     if (status == MN_OK && setup->opts.whiten && setup->dataset != NULL)
         status = mn__whiten(setup, tensors, err);
     if (status == MN_OK)
-        status = mn__parameters_import(trainer->net, MN__PART_VALUE, tensors, err);
+        mn__parameters_import(trainer->net, MN__PART_VALUE, tensors);
     mn_tensors_free(tensors);
     return status;
 }
@@ -113,12 +120,19 @@ mn_status mn_trainer_create(const mn_trainer_setup *setup, mn_trainer **ret_trai
     uint32_t batch = setup->opts.batch;
     if (setup->dataset != NULL && setup->index_count < batch)
         batch = setup->index_count;
-    if (setup->arena == NULL)
+    const mn__network_opts opts = {.batch = batch,
+                                   .slices =
+                                       setup->opts.threads < batch ? setup->opts.threads : batch,
+                                   .simd = choose_simd(setup->opts.compute)};
+    if (opts.simd == NULL)
+        status = mn_error_set(err,
+                              MN_ERR_UNSUPPORTED,
+                              "compute: this processor has no bf16 instructions (AVX512-BF16)");
+    if (status == MN_OK && setup->arena == NULL)
         status = mn_arena_create(&trainer->own_arena, err);
     if (status == MN_OK)
         status = mn__network_create(setup->graph,
-                                    batch,
-                                    setup->opts.threads,
+                                    &opts,
                                     setup->arena == NULL ? trainer->own_arena : setup->arena,
                                     &trainer->net,
                                     err);
@@ -150,32 +164,23 @@ mn_status mn__trainer_step(
     mn_trainer *trainer, const mn_batch *batch, float rate, double *ret_loss, mn_error *err)
 {
     mn__network *net = trainer->net;
-    mn_status status = mn__network_set_input(net, batch->images, err);
-    if (status == MN_OK)
-        status = mn__network_run(net, &net->forward, err);
-    if (status != MN_OK)
-        return status;
+    mn__network_forward(net, batch->images, true);
     const mn__targets targets = {.labels = batch->labels,
                                  .other_labels = batch->other_labels,
                                  .lambda = batch->lambda,
                                  .smoothing = trainer->setup.opts.label_smoothing};
-    double loss = mn__loss(net->output->data,
-                           &targets,
-                           net->batch,
-                           batch->count,
-                           net->output->lanes,
-                           net->output_gradient);
+    double loss = mn__loss(
+        net->logits, &targets, net->opts.batch, batch->count, net->classes, net->logits_gradient);
     if (!isfinite(loss))
         return mn_error_set(err, MN_ERR_LIMIT, "the loss is not finite");
-    status = mn__network_run(net, &net->backward, err);
-    if (status != MN_OK)
-        return status;
+    mn__network_backward(net);
     mn__optimiser_step(net, &trainer->setup.opts, rate, trainer->frozen);
+    mn__network_refresh(net);
     *ret_loss = loss;
-    return mn__network_run(net, &net->refresh, err);
+    return MN_OK;
 }
 
-/* A relu turns what is not a number into zero, so weights can be lost while the loss looks well. */
+/* The loss does not see everything: not running statistics, and not what the last step did. */
 static mn_status check_weights(const mn__network *net, mn_error *err)
 {
     for (uint32_t t = 0; t < mn_graph_tensor_count(net->graph); t++) {
@@ -239,25 +244,17 @@ uint32_t mn_trainer_epochs_done(const mn_trainer *trainer)
     return trainer->epochs_done;
 }
 
-/* Puts the weights back behind something that ended with `status`; yields the first failure. */
-static mn_status swap_back(mn_trainer *trainer, mn_status status, mn_error *err)
-{
-    mn_error *second = status == MN_OK ? err : NULL;
-    mn_status back = mn__average_swap(&trainer->average, trainer->net, second);
-    return status == MN_OK ? back : status;
-}
-
 /* Classifies one batch that the network has run on. */
 static void classify_batch(const mn__network *net,
                            const mn_batch *batch,
                            mn_eval_result *result,
                            uint16_t *predictions)
 {
-    uint32_t classes = net->output->lanes;
+    uint32_t classes = net->classes;
     for (uint32_t i = 0; i < batch->count; i++) {
         uint32_t best = 0;
         result->loss +=
-            mn__classify(net->output->data + (size_t)i * classes, classes, batch->labels[i], &best);
+            mn__classify(net->logits + (size_t)i * classes, classes, batch->labels[i], &best);
         result->correct += best == batch->labels[i];
         if (predictions != NULL)
             predictions[result->count] = (uint16_t)best;
@@ -265,23 +262,15 @@ static void classify_batch(const mn__network *net,
     }
 }
 
-static mn_status classify_all(mn__network *net,
-                              mn_batches *batches,
-                              mn_eval_result *result,
-                              uint16_t *predictions,
-                              mn_error *err)
+static void
+classify_all(mn__network *net, mn_batches *batches, mn_eval_result *result, uint16_t *predictions)
 {
-    mn_status status = MN_OK;
     mn_batch batch;
     mn_batches_begin(batches, 0);
-    while (status == MN_OK && mn_batches_next(batches, &batch)) {
-        status = mn__network_set_input(net, batch.images, err);
-        if (status == MN_OK)
-            status = mn__network_run(net, &net->evaluate, err);
-        if (status == MN_OK)
-            classify_batch(net, &batch, result, predictions);
+    while (mn_batches_next(batches, &batch)) {
+        mn__network_forward(net, batch.images, false);
+        classify_batch(net, &batch, result, predictions);
     }
-    return status;
 }
 
 mn_status mn_trainer_evaluate(mn_trainer *trainer,
@@ -300,10 +289,10 @@ mn_status mn_trainer_evaluate(mn_trainer *trainer,
                             .images = images,
                             .indices = indices,
                             .index_count = index_count,
-                            .batch = net->batch,
+                            .batch = net->opts.batch,
                             .preprocessing = trainer->setup.preprocessing};
     const mn_shape in = mn_graph_node(net->graph, 0)->shape;
-    if (!mn_shape_equal(in, dataset->shape) || dataset->class_count != net->output->lanes)
+    if (!mn_shape_equal(in, dataset->shape) || dataset->class_count != net->classes)
         return mn_error_set(err,
                             MN_ERR_MISMATCH,
                             "the network reads (%u,%u,%u) and has %u classes, the data set has "
@@ -311,7 +300,7 @@ mn_status mn_trainer_evaluate(mn_trainer *trainer,
                             in.h,
                             in.w,
                             in.c,
-                            net->output->lanes,
+                            net->classes,
                             dataset->shape.h,
                             dataset->shape.w,
                             dataset->shape.c,
@@ -319,13 +308,10 @@ mn_status mn_trainer_evaluate(mn_trainer *trainer,
     mn_status status = mn_batches_create(&opts, &batches, err);
     if (status != MN_OK)
         return status;
-    status = mn__average_swap(&trainer->average, net, err);
-    if (status == MN_OK)
-        status = classify_all(net, batches, &result, ret_predictions, err);
+    mn__average_swap(&trainer->average, net);
+    classify_all(net, batches, &result, ret_predictions);
+    mn__average_swap(&trainer->average, net);
     mn_batches_free(batches);
-    status = swap_back(trainer, status, err);
-    if (status != MN_OK)
-        return status;
     result.loss = result.count == 0 ? 0.0 : result.loss / result.count;
     if (!isfinite(result.loss))
         return mn_error_set(err, MN_ERR_LIMIT, "the evaluation loss is not finite");
@@ -337,43 +323,59 @@ mn_status mn__trainer_weights(mn_trainer *trainer, mn_tensors **ret_tensors, mn_
 {
     mn_tensors *tensors = NULL;
     mn_status status = mn_tensors_create_for_graph(trainer->setup.graph, &tensors, err);
-    if (status == MN_OK)
-        status = mn__parameters_export(trainer->net, MN__PART_VALUE, tensors, err);
-    if (status == MN_OK)
-        *ret_tensors = tensors;
-    else
-        mn_tensors_free(tensors);
-    return status;
+    if (status != MN_OK)
+        return status;
+    mn__parameters_export(trainer->net, MN__PART_VALUE, tensors);
+    *ret_tensors = tensors;
+    return MN_OK;
 }
 
 mn_status mn_trainer_tensors(mn_trainer *trainer, mn_tensors **ret_tensors, mn_error *err)
 {
-    mn_tensors *tensors = NULL;
-    mn_status status = mn__average_swap(&trainer->average, trainer->net, err);
-    if (status == MN_OK)
-        status = mn__trainer_weights(trainer, &tensors, err);
-    status = swap_back(trainer, status, err);
-    if (status == MN_OK)
-        *ret_tensors = tensors;
-    else
-        mn_tensors_free(tensors);
+    mn__average_swap(&trainer->average, trainer->net);
+    mn_status status = mn__trainer_weights(trainer, ret_tensors, err);
+    mn__average_swap(&trainer->average, trainer->net);
     return status;
 }
 
-size_t mn_trainer_arena_bytes(const mn_trainer *trainer)
+mn_trainer_memory mn_trainer_memory_of(const mn_trainer *trainer)
 {
-    return mn_arena_used(trainer->net->arena);
+    return (mn_trainer_memory){
+        .maps_bytes = trainer->net->planned_bytes,
+        .arena_bytes = mn_arena_used(trainer->net->arena),
+        .batches_bytes = trainer->batches == NULL ? 0 : mn_batches_bytes(trainer->batches),
+    };
 }
 
-void mn_trainer_visit_primitives(
-    const mn_trainer *trainer,
-    void (*visit)(void *context, const char *layer, const char *phase, const char *implementation),
-    void *context)
+const char *mn_trainer_kernels(const mn_trainer *trainer)
+{
+    return trainer->net->opts.simd->name;
+}
+
+void mn_trainer_profile(mn_trainer *trainer)
+{
+    mn__program *programs[] = {&trainer->net->forward, &trainer->net->backward};
+    trainer->net->profiled = true;
+    for (int p = 0; p < 2; p++)
+        for (uint32_t i = 0; i < programs[p]->count; i++)
+            programs[p]->steps[i].seconds = 0.0;
+}
+
+void mn_trainer_visit_steps(const mn_trainer *trainer,
+                            void (*visit)(void *context, const mn_step_cost *cost),
+                            void *context)
 {
     const mn__network *net = trainer->net;
-    for (uint32_t i = 0; i < net->note_count; i++)
-        visit(context,
-              mn_graph_node(net->graph, net->notes[i].node)->name,
-              net->notes[i].phase,
-              net->notes[i].implementation);
+    const mn__program *programs[] = {&net->forward, &net->backward};
+    for (int p = 0; p < 2; p++)
+        for (uint32_t i = 0; i < programs[p]->count; i++) {
+            const mn__step *step = &programs[p]->steps[i];
+            mn_step_cost cost = {
+                .layer = step->node == MN_NONE ? "" : mn_graph_node(net->graph, step->node)->name,
+                .kind = step->work.kind,
+                .seconds = step->seconds,
+                .flops = step->work.flops * net->opts.batch,
+                .bytes = step->work.bytes * net->opts.batch};
+            visit(context, &cost);
+        }
 }

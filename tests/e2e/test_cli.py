@@ -16,6 +16,7 @@ import sys
 import tempfile
 import termios
 import unittest
+import unittest.mock
 import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -111,7 +112,9 @@ class Usage(Case):
                      says="int8")
         self.refused("search", "--data", spec, *memory, "--precision", "int8", says="int8")
         self.refused("export", "m", "--format", "onnx", "--out", "x", says="onnx")
-        self.refused("train", "a.json", "--data", spec, "--compute", "bf16", says="bf16")
+        with unittest.mock.patch.dict(os.environ, {"MEMNET_ISA": "avx2"}):
+            self.refused("train", "a.json", "--data", spec, "--compute", "bf16",
+                         says="this processor has no bf16 instructions")
         for strategy in ("random", "evolution"):
             self.refused("search", "--data", spec, *memory, "--strategy", strategy, says=strategy)
         self.refused("search", "--data", spec, "--memory", "16K,32K", says="several")
@@ -345,7 +348,16 @@ class Train(Case):
         said = self.ok(*self.train[1:], "--epochs", "1", "--verbose", "--out", "m")
         share = re.search(r"images/s  \d+\.\d\d s, (\d+) % of it waiting for images$", said, re.M)
         self.assertTrue(share is not None and int(share.group(1)) <= 100, said)
-        self.assertRegex(said, r"(?m)^the trainer keeps [\d,]+ bytes")
+        kernels = re.search(r"(?m)^kernels: (\w+); memory: ([\d,]+) bytes .*, ([\d,]+) bytes .*, "
+                            r"([\d,]+) bytes ", said)
+        self.assertIn(kernels.group(1), ("portable", "avx2", "avx512", "bf16"))
+        parts = sum(int(kernels.group(i).replace(",", "")) for i in (2, 3, 4))
+        peak, expected, before = (int(number.replace(",", "")) for number in re.search(
+            r"(?m)^memory of the process: ([\d,]+) bytes .* at most, ([\d,]+) bytes .* expected "
+            r"\(([\d,]+) bytes ", said).groups())
+        self.assertEqual(expected, before + parts)
+        self.assertLess(peak, expected * 1.05 + (4 << 20))  # pages of the program itself
+        self.assertGreater(peak, before)
 
     def told(self, *options):
         """How a training of one epoch with these options describes itself in its checkpoint."""

@@ -153,6 +153,7 @@ static void test_evaluation_sees_averages(void **state)
                               .preprocessing = data.preprocessing,
                               .initial = averages,
                               .opts = mn_train_opts_default()};
+    other.opts.compute = setup.opts.compute;
     other.opts.batch = setup.opts.batch;
     mn_trainer *judge = tiny_trainer(&other);
     mn_eval_result wanted = evaluate(judge, expected);

@@ -25,6 +25,7 @@ static mn_trainer *create(const mn_graph *graph, const mn_tensors *initial)
                               .initial = initial,
                               .opts = mn_train_opts_default()};
     setup.opts.batch = tiny_test;
+    setup.opts.compute = MN_COMPUTE_FLOAT32;
     return tiny_trainer(&setup);
 }
 
@@ -36,7 +37,7 @@ static const float *evaluate(mn_trainer *trainer, uint16_t *predictions, mn_eval
         mn_trainer_evaluate(
             trainer, &data.dataset, &data.dataset.test, NULL, 0, ret_result, predictions, &err),
         &err);
-    return trainer->net->output->data;
+    return trainer->net->logits;
 }
 
 static void normalised(uint32_t image, double *ret_values)
@@ -405,6 +406,7 @@ static void test_batches_of_evaluation(void **state)
                                   .initial = tensors,
                                   .opts = mn_train_opts_default()};
         setup.opts.batch = batches[b];
+        setup.opts.compute = MN_COMPUTE_FLOAT32;
         mn_trainer *trainer = tiny_trainer(&setup);
         uint16_t predictions[tiny_test];
         mn_eval_result result;

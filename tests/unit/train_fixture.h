@@ -138,6 +138,7 @@ static inline mn_trainer_setup tiny_setup(const mn_graph *graph, const tiny_data
                               .opts = mn_train_opts_default()};
     setup.opts.epochs = 4;
     setup.opts.batch = 16;
+    setup.opts.compute = MN_COMPUTE_FLOAT32;
     setup.opts.augmentation = (mn_augmentation){.crop_padding = 1};
     return setup;
 }

@@ -1,0 +1,184 @@
+/*
+ * Passes over one image of stored maps: sums of views, statistics, gradients through batch norm and
+ * clamp where a kernel cannot take them on the way. All limited by memory.
+ */
+#include <math.h>
+
+#include "simd/kernels.h"
+
+static size_t plane_of(const mn__maps *maps)
+{
+    return (size_t)maps->h * maps->w * MN_LANES;
+}
+
+static const element *block_of(const mn__maps *maps, size_t image, uint32_t block)
+{
+    return (const element *)maps->data + image * maps->image_stride + block * plane_of(maps);
+}
+
+static element *block_to(const mn__maps *maps, size_t image, uint32_t block)
+{
+    return (element *)maps->data + image * maps->image_stride + block * plane_of(maps);
+}
+
+static vec lane_vector(const float *values, uint32_t block, float otherwise)
+{
+    return values == NULL ? vec_all(otherwise) : vec_load(values + (size_t)block * MN_LANES);
+}
+
+/* A block of one image seen through a view. */
+typedef struct reader {
+    const element *x;
+    vec scale, shift, low, high;
+} reader;
+
+static reader open_view(const mn__view *v, size_t image, uint32_t block)
+{
+    return (reader){.x = block_of(&v->maps, image, block),
+                    .scale = lane_vector(v->scale, block, 1.0f),
+                    .shift = lane_vector(v->shift, block, 0.0f),
+                    .low = vec_all(v->low),
+                    .high = vec_all(v->high)};
+}
+
+MN_INLINE vec read_view(const reader *r, size_t i)
+{
+    return vec_clamp(r->scale * element_load(r->x + i) + r->shift, r->low, r->high);
+}
+
+void MN_NAME(mn__join)(const mn__view *views,
+                       uint32_t view_count,
+                       const mn__maps *out,
+                       size_t image)
+{
+    const size_t plane = plane_of(out);
+    for (uint32_t b = 0; b < out->blocks; b++) {
+        element *to = block_to(out, image, b);
+        reader first = open_view(&views[0], image, b);
+        reader second = open_view(&views[view_count - 1], image, b);
+        if (view_count == 1) {
+            for (size_t i = 0; i < plane; i += MN_LANES)
+                element_store(to + i, read_view(&first, i));
+        } else {
+            for (size_t i = 0; i < plane; i += MN_LANES)
+                element_store(to + i, read_view(&first, i) + read_view(&second, i));
+        }
+    }
+}
+
+/* dz' of a slope that goes through a view, with the x under it. */
+MN_INLINE vec read_slope(const reader *r, const element *dz, size_t i, vec *ret_x)
+{
+    vec x = element_load(r->x + i);
+    *ret_x = x;
+    return vec_inside(element_load(dz + i), r->scale * x + r->shift, r->low, r->high);
+}
+
+static void
+store_through(const mn__slope *s, size_t image, uint32_t block, const element *addend, element *to)
+{
+    const size_t plane = plane_of(&s->dz);
+    const element *dz = block_of(&s->dz, image, block);
+    reader r = open_view(&s->view, image, block);
+    vec a = lane_vector(s->a, block, 1.0f);
+    vec b = lane_vector(s->b, block, 0.0f);
+    vec c = lane_vector(s->c, block, 0.0f);
+    for (size_t i = 0; i < plane; i += MN_LANES) {
+        vec x;
+        vec d = read_slope(&r, dz, i, &x);
+        vec sum = a * d + b * x + c;
+        element_store(to + i, addend == NULL ? sum : sum + element_load(addend + i));
+    }
+}
+
+void MN_NAME(mn__store_slope)(const mn__slope *s,
+                              const mn__maps *addend,
+                              const mn__maps *out,
+                              size_t image)
+{
+    const size_t plane = plane_of(out);
+    for (uint32_t b = 0; b < out->blocks; b++) {
+        const element *more = addend == NULL ? NULL : block_of(addend, image, b);
+        element *to = block_to(out, image, b);
+        if (s->through) {
+            store_through(s, image, b, more, to);
+            continue;
+        }
+        const element *dz = block_of(&s->dz, image, b);
+        for (size_t i = 0; i < plane; i += MN_LANES) {
+            vec d = element_load(dz + i);
+            element_store(to + i, more == NULL ? d : d + element_load(more + i));
+        }
+    }
+}
+
+static void add_sums(float *sums, size_t stride, vec first, vec second)
+{
+    vec_store(sums, vec_load(sums) + first);
+    vec_store(sums + stride, vec_load(sums + stride) + second);
+}
+
+void MN_NAME(mn__sums)(const mn__maps *maps, size_t image, float *sums)
+{
+    const size_t plane = plane_of(maps);
+    const size_t stride = (size_t)maps->blocks * MN_LANES;
+    for (uint32_t b = 0; b < maps->blocks; b++) {
+        const element *x = block_of(maps, image, b);
+        vec sum = vec_all(0.0f);
+        vec squares = vec_all(0.0f);
+        for (size_t i = 0; i < plane; i += MN_LANES) {
+            vec v = element_load(x + i);
+            sum += v;
+            squares += v * v;
+        }
+        add_sums(sums + (size_t)b * MN_LANES, stride, sum, squares);
+    }
+}
+
+void MN_NAME(mn__slope_sums)(const mn__slope *s, const float *mean, size_t image, float *sums)
+{
+    const size_t plane = plane_of(&s->dz);
+    const size_t stride = (size_t)s->dz.blocks * MN_LANES;
+    for (uint32_t b = 0; b < s->dz.blocks; b++) {
+        const element *dz = block_of(&s->dz, image, b);
+        reader r = open_view(&s->view, image, b);
+        vec middle = vec_load(mean + (size_t)b * MN_LANES);
+        vec sum = vec_all(0.0f);
+        vec products = vec_all(0.0f);
+        for (size_t i = 0; i < plane; i += MN_LANES) {
+            vec x;
+            vec d = read_slope(&r, dz, i, &x);
+            sum += d;
+            products += d * (x - middle);
+        }
+        add_sums(sums + (size_t)b * MN_LANES, stride, sum, products);
+    }
+}
+
+void MN_NAME(mn__to_float)(const mn__view *view, size_t image, float *out)
+{
+    const size_t plane = plane_of(&view->maps);
+    for (uint32_t b = 0; b < view->maps.blocks; b++) {
+        reader r = open_view(view, image, b);
+        for (size_t i = 0; i < plane; i += MN_LANES)
+            vec_store(out + i, read_view(&r, i));
+        out += plane;
+    }
+}
+
+void MN_NAME(mn__from_float)(const float *in,
+                             const mn__maps *addend,
+                             const mn__maps *out,
+                             size_t image)
+{
+    const size_t plane = plane_of(out);
+    for (uint32_t b = 0; b < out->blocks; b++) {
+        const element *more = addend == NULL ? NULL : block_of(addend, image, b);
+        element *to = block_to(out, image, b);
+        for (size_t i = 0; i < plane; i += MN_LANES) {
+            vec v = vec_load(in + i);
+            element_store(to + i, more == NULL ? v : v + element_load(more + i));
+        }
+        in += plane;
+    }
+}
