@@ -54,7 +54,8 @@ padded_input(const conv_state *s, const band *b, uint32_t image, void *scratch, 
     *ret_plane = b->plane;
     if (s->sliding->exact && mn__value_plain(s->in)) {
         size_t row = (size_t)view.maps.w * simd->lanes;
-        size_t at = image * view.maps.image_stride + b->first * row;
+        size_t first = (size_t)b->first * s->sliding->stride_h;
+        size_t at = image * view.maps.image_stride + first * row;
         *ret_plane = view.maps.h * row;
         return (const char *)view.maps.data + at * simd->element_bytes;
     }
