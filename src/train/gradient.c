@@ -45,12 +45,12 @@ void mn__gradient_release(mn__gradient *gradient)
 }
 
 /* May be overwritten: stored, and nobody else will read that memory. A slice's base is referred to
- * by its slices only, once the concat is done with it. */
+ * by its slices only, once the concat is done with it; those of one concat are disjoint. */
 static bool writable(const mn__gradient *gradient)
 {
     bool alone = gradient->through == NULL && gradient->references == 1;
     for (const mn__gradient *base = gradient->base; base != NULL && alone; base = base->base)
-        alone = base->references == base->slices;
+        alone = base->references == base->slices && !base->overlaps;
     return alone;
 }
 

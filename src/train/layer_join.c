@@ -130,11 +130,15 @@ concat_backward(mn__network *net, const mn__layer *layer, mn__gradient *out_grad
     size_t offset = 0;
     (void)out_gradient; /* replaced where it is a slope */
     mn_status status = mn__gradient_store(net, layer->output, err);
+    if (status != MN_OK)
+        return status;
+    mn__gradient *whole = layer->output->gradient;
+    whole->overlaps = whole->overlaps || whole->slices > 0; /* shared with another concat */
     for (uint32_t i = 0; i < layer->input_count && status == MN_OK; i++) {
         mn__gradient *slice = NULL;
         mn__value *part = layer->inputs[i];
         if (part->wants_gradient) {
-            status = mn__slice_create(net, layer->output->gradient, offset, &slice, err);
+            status = mn__slice_create(net, whole, offset, &slice, err);
             if (status == MN_OK)
                 status = mn__gradient_give(net, part, slice, err);
             if (slice != NULL)

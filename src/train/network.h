@@ -52,6 +52,7 @@ typedef struct mn__gradient {
     mn__storage storage;             /* of the gradient, or of dz of a slope */
     struct mn__gradient *base;       /* whose memory that is; NULL: its own */
     uint32_t references, slices;     /* holders; of these, slices */
+    bool overlaps;                   /* slices of several concats: the same memory */
     const struct mn__value *through; /* slope: the view; else NULL */
     float low, high;                 /* slope: its clamp */
     const float *a, *b, *c;          /* slope: (lanes) or NULL */

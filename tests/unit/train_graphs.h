@@ -299,12 +299,29 @@ static inline uint32_t sketch_clamps(sketch *s, uint32_t x)
     return sketch_pool(s, MN_PRIM_MAX_POOL, sketch_simple(s, MN_PRIM_RELU6, sum), 2);
 }
 
-enum { sketch_hard_count = 5 };
+/* The sum of two concats: one gradient is cut up twice, so that a and b get the same memory. The
+ * other reader of a contributes before the convolution that makes b has read it. */
+static inline uint32_t sketch_two_concats(sketch *s, uint32_t x)
+{
+    uint32_t a = sketch_conv(s, x, 9, 3, 1, false);
+    uint32_t b = sketch_conv(s, x, 9, 3, 1, false);
+    uint32_t c = sketch_conv(s, a, 9, 3, 1, false);
+    uint32_t d = sketch_conv(s, x, 9, 3, 1, false);
+    uint32_t one = sketch_pair(s, MN_PRIM_CONCAT, a, c);
+    uint32_t two = sketch_pair(s, MN_PRIM_CONCAT, b, d);
+    return sketch_pair(s, MN_PRIM_ADD, one, two);
+}
+
+enum { sketch_hard_count = 6 };
 
 static inline mn_graph *sketch_hard(uint32_t which)
 {
-    static uint32_t (*const shapes[sketch_hard_count])(sketch *, uint32_t) = {
-        sketch_nested, sketch_sums, sketch_residual, sketch_norms, sketch_clamps};
+    static uint32_t (*const shapes[sketch_hard_count])(sketch *, uint32_t) = {sketch_nested,
+                                                                              sketch_sums,
+                                                                              sketch_residual,
+                                                                              sketch_norms,
+                                                                              sketch_clamps,
+                                                                              sketch_two_concats};
     sketch s;
     uint32_t in = sketch_start(&s, 1, (mn_shape){7, 6, 3});
     return sketch_finish(&s, shapes[which](&s, sketch_conv(&s, in, 9, 3, 1, false)));
