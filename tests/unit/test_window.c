@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "train/window.h"
 
-enum { cases = 1500 };
+enum { cases = 8000 };
 
 typedef struct geometry {
     mn_window window;
@@ -156,6 +156,7 @@ static void check_forward(geometry *g, const mn__sliding *s)
     const bool border = w->pad_top != 0 || w->pad_left != 0;
     assert_int_equal(s->stride_h, w->stride_h);
     assert_int_equal(s->plane, (size_t)s->pad.rows * s->pad.columns * g->lanes);
+    assert_true(s->pad.left <= s->pad.columns);
     assert_int_equal(s->forward.taps.count, g->taps);
     assert_int_equal(s->exact, !border && s->pad.rows == g->in.h && s->pad.columns == g->in.w);
     run_sweep(g, s, &s->forward, visit_forward);
