@@ -34,17 +34,18 @@ void MN_NAME(mn__max_pool)(const mn__depthwise_pass *d, const float *in, void *o
         for (uint32_t x = 0; x < d->columns; x++) {
             const float *corner = in + y * d->in_row + x * d->in_step;
             vec best = vec_load(corner + d->taps.offset[0]);
-            ivec won = (ivec){0};
+            ivec won = (ivec){0} + (int32_t)d->taps.index[0];
             for (uint32_t t = 1; t < d->taps.count; t++) {
                 vec v = vec_load(corner + d->taps.offset[t]);
 #if defined(__AVX512F__)
+                __m512i tap = _mm512_set1_epi32((int)d->taps.index[t]);
                 __mmask16 m = _mm512_cmp_ps_mask((__m512)v, (__m512)best, _CMP_GT_OQ);
                 best = (vec)_mm512_mask_mov_ps((__m512)best, m, (__m512)v);
-                won = (ivec)_mm512_mask_mov_epi32((__m512i)won, m, _mm512_set1_epi32((int)t));
+                won = (ivec)_mm512_mask_mov_epi32((__m512i)won, m, tap);
 #else
                 ivec m = v > best;
                 best = vec_select(m, v, best);
-                won = (m & (int32_t)t) | (~m & won);
+                won = (m & (int32_t)d->taps.index[t]) | (~m & won);
 #endif
             }
             element_store((element *)out + y * d->out_row + x * d->out_step, best);

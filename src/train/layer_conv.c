@@ -190,7 +190,8 @@ static uint32_t choose_band(const conv_state *s)
     const size_t cache_bytes = 24 * 1024;
     size_t row = (size_t)blocks_of(s, s->in) * w->pad.columns * s->net->lanes *
                  s->net->opts.simd->element_bytes;
-    uint32_t shared = w->pad.rows - w->forward.rows * w->stride_h;
+    uint32_t apart = w->forward.rows * w->stride_h; /* input rows of bands that share none */
+    uint32_t shared = w->pad.rows > apart ? w->pad.rows - apart : 0;
     uint32_t rows = (uint32_t)(cache_bytes / row) / w->stride_h;
     uint32_t least = 4 * shared > 1 ? 4 * shared : 1;
     rows = rows > least ? rows : least;

@@ -16,17 +16,6 @@ typedef struct depthwise_state {
     mn__target target; /* out NULL: the input wants no gradient */
 } depthwise_state;
 
-static mn__depthwise_pass pass_of(const mn__sweep *sweep)
-{
-    return (mn__depthwise_pass){.taps = sweep->taps,
-                                .in_row = sweep->in_row,
-                                .in_step = sweep->in_step,
-                                .rows = sweep->rows,
-                                .columns = sweep->columns,
-                                .out_row = sweep->out_row,
-                                .out_step = sweep->out_step};
-}
-
 static void begin(const void *context, bool train)
 {
     const depthwise_state *s = context;
@@ -49,7 +38,7 @@ static void image_forward(const void *context, const mn__worker *worker, uint32_
     float *padded = sums + (size_t)2 * s->out->lanes;
     mn__view view = mn__view_of(s->net, s->in);
     mn__maps out = mn__maps_at(s->net, s->out->storage, s->out);
-    mn__depthwise_pass pass = pass_of(&s->sliding->forward);
+    mn__depthwise_pass pass = mn__depthwise_pass_of(&s->sliding->forward);
     mn__pad pad = s->sliding->pad;
     pad.blocks = 1;
     memset(sums, 0, (size_t)2 * s->out->lanes * sizeof *sums);
@@ -78,7 +67,7 @@ data_block(const depthwise_state *s, uint32_t block, uint32_t image, const float
     bool adds = mn__addend_of(s->net, &s->target, s->in, &from);
     size_t first = block * block_elements(&to, simd->lanes);
     for (uint32_t i = 0; i < s->sliding->phase_count; i++) {
-        mn__depthwise_pass pass = pass_of(&s->sliding->phases[i]);
+        mn__depthwise_pass pass = mn__depthwise_pass_of(&s->sliding->phases[i]);
         size_t at = first + s->sliding->phases[i].out_first;
         size_t to_at = image * to.image_stride + at;
         size_t from_at = image * from.image_stride + at;
@@ -103,7 +92,7 @@ static void image_backward(const void *context, const mn__worker *worker, uint32
     float *share = mn__parameter_share(s->weight, worker->slice);
     mn__view view = mn__view_of(s->net, s->in);
     mn__slope slope = mn__slope_of(s->net, s->out_gradient, s->out);
-    mn__depthwise_pass pass = pass_of(&w->forward);
+    mn__depthwise_pass pass = mn__depthwise_pass_of(&w->forward);
     mn__pad pad = w->pad;
     mn__pad gradient_pad = w->gradient_pad;
     pass.out_row = w->gradient_row;

@@ -21,17 +21,6 @@ typedef struct pool_state {
     mn__target target;
 } pool_state;
 
-static mn__depthwise_pass pass_of(const mn__sweep *sweep)
-{
-    return (mn__depthwise_pass){.taps = sweep->taps,
-                                .in_row = sweep->in_row,
-                                .in_step = sweep->in_step,
-                                .rows = sweep->rows,
-                                .columns = sweep->columns,
-                                .out_row = sweep->out_row,
-                                .out_step = sweep->out_step};
-}
-
 static size_t plane_of(const mn__value *value, uint32_t lanes)
 {
     return (size_t)value->shape.h * value->shape.w * lanes;
@@ -51,7 +40,7 @@ static void image_forward(const void *context, const mn__worker *worker, uint32_
     float *padded = (float *)(void *)worker->scratch;
     mn__view view = mn__view_of(s->net, s->in);
     mn__maps out = mn__maps_at(s->net, s->out->storage, s->out);
-    mn__depthwise_pass pass = pass_of(&s->sliding->forward);
+    mn__depthwise_pass pass = mn__depthwise_pass_of(&s->sliding->forward);
     mn__pad pad = s->sliding->pad;
     pad.blocks = 1;
     pad.fill = s->which != NULL ? -INFINITY : 0.0f;
@@ -77,7 +66,7 @@ static void spread_block(
     mn__maps from = {0};
     bool adds = mn__addend_of(s->net, &s->target, s->in, &from);
     for (uint32_t i = 0; i < s->sliding->phase_count; i++) {
-        mn__depthwise_pass pass = pass_of(&s->sliding->phases[i]);
+        mn__depthwise_pass pass = mn__depthwise_pass_of(&s->sliding->phases[i]);
         size_t at = block * plane_of(s->in, simd->lanes) + s->sliding->phases[i].out_first;
         char *out = (char *)to.data + (image * to.image_stride + at) * simd->element_bytes;
         const char *addend =

@@ -3,6 +3,17 @@
  */
 #include "train/window.h"
 
+mn__depthwise_pass mn__depthwise_pass_of(const mn__sweep *sweep)
+{
+    return (mn__depthwise_pass){.taps = sweep->taps,
+                                .in_row = sweep->in_row,
+                                .in_step = sweep->in_step,
+                                .rows = sweep->rows,
+                                .columns = sweep->columns,
+                                .out_row = sweep->out_row,
+                                .out_step = sweep->out_step};
+}
+
 /* One direction of a window. */
 typedef struct axis {
     int64_t in, out, kernel, stride, dilation, pad;
@@ -107,8 +118,9 @@ static mn_status fill_phase(mn__network *net,
     mn_status status = alloc_taps(net, (size_t)(y->kernel * x->kernel), &offset, &index, err);
     if (status != MN_OK)
         return status;
-    for (int64_t ky = 0; ky < y->kernel; ky++)
-        for (int64_t kx = 0; kx < x->kernel; kx++) {
+    /* the last tap reaches the first pixel: in this order pixels ascend, as the kernels like it */
+    for (int64_t ky = y->kernel - 1; ky >= 0; ky--)
+        for (int64_t kx = x->kernel - 1; kx >= 0; kx--) {
             int64_t down, right;
             if (!tap_reaches(y, py, ky, &down) || !tap_reaches(x, px, kx, &right))
                 continue;

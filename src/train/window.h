@@ -30,6 +30,9 @@ typedef struct mn__sliding {
     mn__sweep *phases;
 } mn__sliding;
 
+/* The sweep as a pass over one padded block. */
+mn__depthwise_pass mn__depthwise_pass_of(const mn__sweep *sweep);
+
 /* backward false: without phases, and the gradient is padded by nothing. */
 mn_status mn__sliding_create(mn__network *net,
                              const mn_window *window,
