@@ -3,8 +3,7 @@
  *
  * A tile of ROWS x COLUMNS output pixels and BLOCKS output blocks stays in registers while all
  * taps and input channels pass by: each loaded weight serves every pixel of the tile, each pixel
- * that is spread over a register serves every block. Tiles of two blocks reach 90 % of the peak;
- * pixels of small maps come from several rows.
+ * that is spread over a register serves every block; pixels of small maps come from several rows.
  */
 #include <stdbool.h>
 

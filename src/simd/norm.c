@@ -26,6 +26,12 @@ static vec lane_vector(const float *values, uint32_t block, float otherwise)
     return values == NULL ? vec_all(otherwise) : vec_load(values + (size_t)block * MN_LANES);
 }
 
+/* addend NULL: just v. */
+MN_INLINE void store_sum(element *to, const element *addend, size_t i, vec v)
+{
+    element_store(to + i, addend == NULL ? v : v + element_load(addend + i));
+}
+
 /* A block of one image seen through a view. */
 typedef struct reader {
     const element *x;
@@ -87,7 +93,7 @@ store_through(const mn__slope *s, size_t image, uint32_t block, const element *a
         vec x;
         vec d = read_slope(&r, dz, i, &x);
         vec sum = a * d + b * x + c;
-        element_store(to + i, addend == NULL ? sum : sum + element_load(addend + i));
+        store_sum(to, addend, i, sum);
     }
 }
 
@@ -105,10 +111,8 @@ void MN_NAME(mn__store_slope)(const mn__slope *s,
             continue;
         }
         const element *dz = block_of(&s->dz, image, b);
-        for (size_t i = 0; i < plane; i += MN_LANES) {
-            vec d = element_load(dz + i);
-            element_store(to + i, more == NULL ? d : d + element_load(more + i));
-        }
+        for (size_t i = 0; i < plane; i += MN_LANES)
+            store_sum(to, more, i, element_load(dz + i));
     }
 }
 
@@ -175,10 +179,8 @@ void MN_NAME(mn__from_float)(const float *in,
     for (uint32_t b = 0; b < out->blocks; b++) {
         const element *more = addend == NULL ? NULL : block_of(addend, image, b);
         element *to = block_to(out, image, b);
-        for (size_t i = 0; i < plane; i += MN_LANES) {
-            vec v = vec_load(in + i);
-            element_store(to + i, more == NULL ? v : v + element_load(more + i));
-        }
+        for (size_t i = 0; i < plane; i += MN_LANES)
+            store_sum(to, more, i, vec_load(in + i));
         in += plane;
     }
 }
