@@ -87,8 +87,11 @@ static size_t expected_bytes(const training *t)
 static void print_plan(const training *t)
 {
     mn_trainer_memory memory = mn_trainer_memory_of(t->trainer);
-    printf("kernels: %s; memory: %s for feature maps and gradients, %s for weights and scratch, "
-           "%s for images made ahead\n",
+    printf("kernels: %s\n"
+           "memory of the training\n"
+           "  feature maps, gradients  %s\n"
+           "  weights, scratch         %s\n"
+           "  images made ahead        %s\n",
            mn_trainer_kernels(t->trainer),
            mn__bytes_text(memory.maps_bytes).text,
            mn__bytes_text(memory.arena_bytes - memory.maps_bytes).text,
@@ -101,10 +104,13 @@ static void print_memory(const training *t)
     size_t now, peak;
     if (t->resident_bytes == 0 || !mn_resident_bytes(&now, &peak))
         return;
-    printf("memory of the process: %s at most, %s expected (%s before the network was built)\n",
-           mn__bytes_text(peak).text,
+    printf("memory of the process\n"
+           "  before the training      %s\n"
+           "  expected with it         %s\n"
+           "  at most, in fact         %s\n",
+           mn__bytes_text(t->resident_bytes).text,
            mn__bytes_text(expected_bytes(t)).text,
-           mn__bytes_text(t->resident_bytes).text);
+           mn__bytes_text(peak).text);
 }
 
 static void print_start(const mn__train_request *r, const training *t)

@@ -348,13 +348,13 @@ class Train(Case):
         said = self.ok(*self.train[1:], "--epochs", "1", "--verbose", "--out", "m")
         share = re.search(r"images/s  \d+\.\d\d s, (\d+) % of it waiting for images$", said, re.M)
         self.assertTrue(share is not None and int(share.group(1)) <= 100, said)
-        kernels = re.search(r"(?m)^kernels: (\w+); memory: ([\d,]+) bytes .*, ([\d,]+) bytes .*, "
-                            r"([\d,]+) bytes ", said)
-        self.assertIn(kernels.group(1), ("portable", "avx2", "avx512", "bf16"))
-        parts = sum(int(kernels.group(i).replace(",", "")) for i in (2, 3, 4))
-        peak, expected, before = (int(number.replace(",", "")) for number in re.search(
-            r"(?m)^memory of the process: ([\d,]+) bytes .* at most, ([\d,]+) bytes .* expected "
-            r"\(([\d,]+) bytes ", said).groups())
+        self.assertRegex(said, r"(?m)^kernels: (portable|avx2|avx512|bf16)$")
+        table = {name: int(number.replace(",", "")) for name, number in
+                 re.findall(r"(?m)^  (\S.*?)  +([\d,]+) bytes", said)}
+        parts = sum(table[part] for part in
+                    ("feature maps, gradients", "weights, scratch", "images made ahead"))
+        before, expected, peak = (table[name] for name in (
+            "before the training", "expected with it", "at most, in fact"))
         self.assertEqual(expected, before + parts)
         self.assertLess(peak, expected * 1.05 + (4 << 20))  # pages of the program itself
         self.assertGreater(peak, before)
