@@ -2,6 +2,7 @@
  * memnet search: from a data set and a memory bound to a trained network that keeps the bound.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,19 +27,55 @@ typedef struct request {
     const char *memory; /* a size, or several */
     int precision;
     int preset;
-    int strategy; /* there is one */
+    int strategy;
+    mn_bound bound; /* RAM, flash, multiply-adds */
     bool json;
     mn_search_opts opts;
 } request;
 
+static int descending(const void *a, const void *b)
+{
+    const mn_bound *x = a;
+    const mn_bound *y = b;
+    return (x->total_bytes < y->total_bytes) - (x->total_bytes > y->total_bytes);
+}
+
+/* The sizes of --memory, parted by commas, as bounds from the largest on. */
+static mn_status parse_memory(const char *text, mn_search_opts *opts, mn_error *err)
+{
+    char *copy = strdup(text);
+    char *rest = NULL;
+    uint32_t count = 0;
+    mn_status status = copy == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory") : MN_OK;
+    if (status == MN_OK && (text[0] == ',' || text[0] == '\0' || strstr(text, ",,") != NULL ||
+                            text[strlen(text) - 1] == ','))
+        status = mn_error_set(err, MN_ERR_ARG, "'%s': a size is missing", text);
+    for (char *size = copy == NULL ? NULL : strtok_r(copy, ",", &rest);
+         status == MN_OK && size != NULL;
+         size = strtok_r(NULL, ",", &rest)) {
+        size_t bytes = 0;
+        if (count == MN_MAX_BOUNDS)
+            status = mn_error_set(err, MN_ERR_ARG, "more than %d sizes", MN_MAX_BOUNDS);
+        else
+            status = mn_size_parse(size, &bytes, err);
+        if (status == MN_OK)
+            opts->bounds[count++] = (mn_bound){.total_bytes = bytes};
+    }
+    free(copy);
+    qsort(opts->bounds, count, sizeof opts->bounds[0], descending);
+    for (uint32_t i = 1; i < count && status == MN_OK; i++)
+        if (opts->bounds[i].total_bytes == opts->bounds[i - 1].total_bytes)
+            status = mn_error_set(err, MN_ERR_ARG, "'%s': a size stands there twice", text);
+    opts->bound_count = count;
+    return status;
+}
+
 /* The command line as a whole; false when it ends with *ret_exit. */
 static bool check_usage(request *r, int *ret_exit)
 {
-    mn_bound *bound = &r->opts.bound;
     mn_error err;
-    size_t bytes = 0;
-    bool split = bound->ram_bytes != 0 || bound->flash_bytes != 0;
-    bool both = bound->ram_bytes != 0 && bound->flash_bytes != 0;
+    bool split = r->bound.ram_bytes != 0 || r->bound.flash_bytes != 0;
+    bool both = r->bound.ram_bytes != 0 && r->bound.flash_bytes != 0;
     *ret_exit = MN__EXIT_OK;
     if (r->memory == NULL && !both) {
         *ret_exit =
@@ -47,16 +84,15 @@ static bool check_usage(request *r, int *ret_exit)
         *ret_exit = mn__usage_error("search", "--memory excludes --ram and --flash");
     } else if (r->opts.time_ms != 0 && r->opts.rounds != 0) {
         *ret_exit = mn__usage_error("search", "--time excludes --rounds");
-    } else if (r->memory != NULL && strchr(r->memory, ',') != NULL) {
-        mn_error_set(&err,
-                     MN_ERR_UNSUPPORTED,
-                     "--memory '%s': several sizes do not exist yet: give one",
-                     r->memory);
-        *ret_exit = mn__fail(&err);
-    } else if (r->memory != NULL && mn_size_parse(r->memory, &bytes, &err) != MN_OK) {
+    } else if (r->memory != NULL && parse_memory(r->memory, &r->opts, &err) != MN_OK) {
         *ret_exit = mn__usage_error("search", "--memory: %s", err.message);
     }
-    bound->total_bytes = bytes;
+    if (r->memory == NULL) {
+        r->opts.bounds[0] = r->bound;
+        r->opts.bound_count = 1;
+    }
+    for (uint32_t i = 0; i < r->opts.bound_count; i++)
+        r->opts.bounds[i].max_macs = r->bound.max_macs;
     if (r->opts.time_ms == 0 && r->opts.rounds == 0)
         r->opts.time_ms = DEFAULT_TIME_MS;
     return *ret_exit == MN__EXIT_OK;
@@ -89,9 +125,8 @@ static void print_next(const char *model, const char *data, const char *out)
     free(program);
 }
 
-static void print_best(const request *r, const char *model, const mn__best *best)
+static void print_best(const mn_bound *bound, const char *model, const mn__best *best)
 {
-    const mn_bound *bound = &r->opts.bound;
     printf("%s\n", model);
     printf("  accuracy  %s validation, ", mn__percent_text(best->val_accuracy).text);
     printf("%s test\n", mn__percent_text(best->test_accuracy).text);
@@ -107,6 +142,33 @@ static void print_best(const request *r, const char *model, const mn__best *best
     printf("\n  compute   %s multiply-adds\n", mn__count_text(best->macs).text);
 }
 
+/* The model of bound number `index`; the caller frees; NULL when out of memory. */
+static char *model_path(const request *r, uint32_t index)
+{
+    char *path = NULL;
+    int length = r->opts.bound_count == 1 ? asprintf(&path, "%s/best/model.safetensors", r->study)
+                                          : asprintf(&path,
+                                                     "%s/best/%" PRIu64 "/model.safetensors",
+                                                     r->study,
+                                                     r->opts.bounds[index].total_bytes);
+    return length < 0 ? NULL : path;
+}
+
+static mn_status print_bests(const request *r, const mn__study_view *view, mn_error *err)
+{
+    for (uint32_t i = 0; i < r->opts.bound_count; i++) {
+        char *model = model_path(r, i);
+        if (model == NULL)
+            return mn_error_set(err, MN_ERR_NOMEM, "%s: out of memory", r->study);
+        if (i > 0)
+            printf("\n");
+        if (i < view->bound_count && view->bests[i].found)
+            print_best(&r->opts.bounds[i], model, &view->bests[i]);
+        free(model);
+    }
+    return MN_OK;
+}
+
 static mn_status print_result(const request *r, const mn__study_view *view, mn_error *err)
 {
     char *model = mn_path_join(r->study, "best/model.safetensors");
@@ -115,14 +177,14 @@ static mn_status print_result(const request *r, const mn__study_view *view, mn_e
     char *data_word = mn__shell_word(r->data);
     char *out_word = out == NULL ? NULL : mn__shell_word(out);
     mn_status status = MN_OK;
-    if (model_word == NULL || data_word == NULL || out_word == NULL) {
+    if (model_word == NULL || data_word == NULL || out_word == NULL)
         status = mn_error_set(err, MN_ERR_NOMEM, "%s: out of memory", r->study);
-    } else if (view->bound_count == 0 || !view->bests[0].found) {
+    else if (view->bound_count == 0 || !view->bests[0].found)
         status = mn_error_set(err, MN_ERR_INTERNAL, "%s: ended without a network", r->study);
-    } else {
-        print_best(r, model, &view->bests[0]);
+    else
+        status = print_bests(r, view, err);
+    if (status == MN_OK)
         print_next(model_word, data_word, out_word);
-    }
     free(out_word);
     free(data_word);
     free(model_word);
@@ -159,6 +221,7 @@ static int search(request *r)
     int code = MN__EXIT_OK;
     r->opts.precision = (mn_precision)r->precision;
     r->opts.preset = (mn_preset)r->preset;
+    r->opts.strategy = (mn_strategy)r->strategy;
     mn_status status = mn_dataset_open(r->data, &dataset, &err);
     if (status == MN_OK)
         status = run(r, dataset, &err);
@@ -187,24 +250,25 @@ static const mn__option options[] = {
      .required = true,
      .help = "data set (see below); required"},
     {.name = "memory",
-     .argument = "SIZE",
+     .argument = "SIZE[,SIZE...]",
      .kind = MN__TEXT,
      .into = INTO(memory),
-     .help = "bound in bytes of weights and working memory together,\nsuch as 64K or 1M"},
+     .help = "bound in bytes of weights and working memory together,\nsuch as 64K or 1M; several, "
+             "as 64K,128K: a network for each"},
     {.name = "ram",
      .argument = "SIZE",
      .kind = MN__SIZE,
-     .into = INTO(opts.bound.ram_bytes),
+     .into = INTO(bound.ram_bytes),
      .help = "instead of --memory: bound of the working memory, and"},
     {.name = "flash",
      .argument = "SIZE",
      .kind = MN__SIZE,
-     .into = INTO(opts.bound.flash_bytes),
+     .into = INTO(bound.flash_bytes),
      .help = "bound of the weights"},
     {.name = "max-macs",
      .argument = "N",
      .kind = MN__INTEGER,
-     .into = INTO(opts.bound.max_macs),
+     .into = INTO(bound.max_macs),
      .help = "bound of multiply-adds per image, default 0: none"},
     {.name = "precision",
      .argument = "P",
@@ -257,6 +321,14 @@ static const mn__option options[] = {
      .low = 1,
      .high = 100000,
      .help = "candidates trained in a round, default 8"},
+    {.name = "rungs",
+     .argument = "N",
+     .kind = MN__COUNT,
+     .into = INTO(opts.rungs),
+     .low = 1,
+     .high = 8,
+     .help =
+         "stages of a round: at each the best third trains on, three\ntimes as long, default 2"},
     {.name = "jobs",
      .argument = "N",
      .kind = MN__COUNT,

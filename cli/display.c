@@ -36,15 +36,19 @@ static size_t terminal_columns(FILE *out)
 
 static void phase_text(const mn_progress *p, char *out, size_t count)
 {
-    if (strcmp(p->phase, "round") == 0)
+    if (strcmp(p->phase, "round") == 0 && p->rung > 0 && !p->landed)
+        snprintf(out, count, "round %" PRIu32 " rung %" PRIu32, p->round, p->rung);
+    else if (strcmp(p->phase, "round") == 0)
         snprintf(out, count, "round %" PRIu32, p->round);
+    else if (strcmp(p->phase, "exhausted") == 0)
+        snprintf(out, count, "nothing new fits %s", mn__bytes_text(p->bound_bytes).text);
     else
         snprintf(out, count, "%s", p->phase);
 }
 
 static void full_status(const mn_progress *p, char ret[MN__LINE_BYTES])
 {
-    char phase[48];
+    char phase[96];
     char best[256] = "no result yet";
     phase_text(p, phase, sizeof phase);
     if (!isnan(p->best_accuracy))
@@ -80,7 +84,7 @@ static void short_time(int64_t ms, char *out, size_t count)
 /* "r12 3/8 91.23% 115.6K/128.0K 41m": 40 columns hold it. */
 static void short_status(const mn_progress *p, char ret[MN__LINE_BYTES])
 {
-    char phase[48];
+    char phase[96];
     char best[256] = "-";
     char left[32];
     short_time(p->left_ms < 0 ? p->elapsed_ms : p->left_ms, left, sizeof left);
@@ -116,7 +120,7 @@ void mn__display_status(const mn_progress *progress, size_t columns, char ret[MN
 
 void mn__display_landed(const mn_progress *p, char ret[MN__LINE_BYTES])
 {
-    char phase[48];
+    char phase[96];
     char work[128] = "";
     char best[256] = "no result yet";
     phase_text(p, phase, sizeof phase);

@@ -18,8 +18,10 @@
 extern "C" {
 #endif
 
-#define MN_STUDY_FORMAT 1
+#define MN_STUDY_FORMAT 2
 #define MN_STUDY_ID_BYTES 17 /**< 16 hex digits and the NUL, as mn_genotype_id() writes them. */
+#define MN_STUDY_FINALS_RUNG 100u /**< Rungs below are a round's, this and above those of finals.  \
+                                   */
 
 typedef struct mn_study mn_study;
 
@@ -99,8 +101,8 @@ MN_API mn_status mn_study_get_genotype(
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
-/** A training: (genotype, seed, rung). Rungs number the stages: 0 candidates, 1 and up finalists
- * (one rung per finals stage). */
+/** A training: (genotype, seed, rung). Rungs number the stages of a round from 0, and from
+ * MN_STUDY_FINALS_RUNG the finals. */
 typedef struct mn_run_key {
     char genotype_id[MN_STUDY_ID_BYTES];
     uint64_t seed;
@@ -126,15 +128,39 @@ MN_API mn_status mn_study_get_run(
     mn_study *study, const mn_run_key *key, mn_run_row *ret_row, bool *ret_found, mn_error *err);
 
 /**
- * The most accurate successful runs of a rung, best first, equals in order of genotype and seed.
+ * The most accurate successful runs of a rung whose networks need at most `most_bytes` in total
+ * (UINT64_MAX: all), best first, equals in order of genotype and seed.
  * @param ret_keys  Room for `limit` keys. @param ret_count  How many there are, at most `limit`.
  */
 MN_API mn_status mn_study_top_runs(mn_study *study,
                                    uint32_t rung,
+                                   uint64_t most_bytes,
                                    uint32_t limit,
                                    mn_run_key *ret_keys,
                                    uint32_t *ret_count,
                                    mn_error *err);
+
+/** A successful run and its network. */
+typedef struct mn_trained_row {
+    mn_run_key key;
+    uint32_t round; /**< That made the network. */
+    double val_accuracy;
+    mn_genotype_row genotype; /**< Strings live for the call. */
+} mn_trained_row;
+
+/**
+ * Calls `visit` for every successful run of a rung whose network a round before `round` made, in
+ * order of rounds, then ids, then seeds. Another status than MN_OK ends it and is returned. The
+ * study must not be used during a call.
+ */
+MN_API mn_status mn_study_visit_trained(mn_study *study,
+                                        uint32_t rung,
+                                        uint32_t round,
+                                        mn_status (*visit)(void *context,
+                                                           const mn_trained_row *row,
+                                                           mn_error *err),
+                                        void *context,
+                                        mn_error *err);
 
 /* ---- rungs, rounds, events ------------------------------------------------------------------- */
 

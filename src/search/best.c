@@ -16,7 +16,7 @@
 
 #include "base/file.h"
 #include "base/size.h"
-#include "search/options.h"
+#include "search/rungs.h"
 
 static const size_t max_model_bytes = (size_t)1 << 30;
 
@@ -108,15 +108,30 @@ is_stored(mn__session *session, const mn_best_row *row, bool *ret_same, mn_error
     return status;
 }
 
-/* True when `best` is complete and holds the weights of this run, byte by byte. */
+/* Room for a path inside `best`. */
+enum { inside_bytes = 64 };
+
+/* "best/FILE", or with several bounds "best/BYTES/FILE". */
+static char *shown_path(const mn__session *session, const mn_best_row *row, const char *file)
+{
+    char inside[inside_bytes];
+    if (session->opts->bound_count == 1)
+        snprintf(inside, sizeof inside, "best/%s", file);
+    else
+        snprintf(inside, sizeof inside, "best/%" PRIu64 "/%s", row->bound_bytes, file);
+    return mn__session_path(session, inside);
+}
+
+/* True when `best` is complete and holds the weights of this run, byte by byte. A folder is swapped
+ * as a whole, so that the place of this bound speaks for all. */
 static bool is_shown(mn__session *session, const mn_best_row *row)
 {
     char *bytes[2] = {NULL, NULL};
     size_t counts[2] = {0, 0};
     char *relative = mn_study_weights_path(&row->run);
     char *weights = relative == NULL ? NULL : mn__session_path(session, relative);
-    char *model = mn__session_path(session, "best/model.safetensors");
-    char *architecture = mn__session_path(session, "best/architecture.json");
+    char *model = shown_path(session, row, "model.safetensors");
+    char *architecture = shown_path(session, row, "architecture.json");
     bool same = weights != NULL && model != NULL && architecture != NULL &&
                 mn_path_exists(architecture) &&
                 mn_file_read(weights, max_model_bytes, &bytes[0], &counts[0], NULL) == MN_OK &&
@@ -152,6 +167,43 @@ static mn_status remove_others(mn__session *session, const char *shown, mn_error
     return status;
 }
 
+/* The folder of one of several bounds, inside that of all. */
+static mn_status
+fill_inner_folder(mn__session *session, const mn_best_row *row, const char *folder, mn_error *err)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%" PRIu64, row->bound_bytes);
+    char *inner = mn_path_join(folder, name);
+    mn_status status = inner == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory") : MN_OK;
+    if (status == MN_OK)
+        status = mn_folder_make(inner, err);
+    if (status == MN_OK)
+        status = fill_folder(session, row, inner, err);
+    free(inner);
+    return status;
+}
+
+/* The best of every bound: of the session's goal the given row, of others what the study has. */
+static mn_status
+fill_all(mn__session *session, const mn_best_row *row, const char *folder, mn_error *err)
+{
+    mn_status status = MN_OK;
+    if (session->opts->bound_count == 1)
+        return fill_folder(session, row, folder, err);
+    for (uint32_t g = 0; g < session->opts->bound_count && status == MN_OK; g++) {
+        mn_best_row shown = *row;
+        bool found = true;
+        if (g != session->goal)
+            status =
+                mn_study_get_best(session->study, session->goals[g].bytes, &shown, &found, err);
+        if (status == MN_OK && found)
+            status = fill_inner_folder(session, &shown, folder, err);
+        if (status == MN_OK && found && g == 0) /* the largest */
+            status = fill_folder(session, &shown, folder, err);
+    }
+    return status;
+}
+
 static mn_status publish_folder(mn__session *session, const mn_best_row *row, mn_error *err)
 {
     char name[32];
@@ -168,7 +220,7 @@ static mn_status publish_folder(mn__session *session, const mn_best_row *row, mn
     if (status == MN_OK)
         status = mn_folder_make(folder, err);
     if (status == MN_OK)
-        status = fill_folder(session, row, folder, err);
+        status = fill_all(session, row, folder, err);
     if (status == MN_OK)
         status = mn_symlink_swap(name, link, err);
     if (status == MN_OK)
@@ -207,16 +259,16 @@ mn_status mn__best_of_round(mn__session *session, mn_error *err)
     mn_run_row run;
     uint32_t count = 0;
     bool found = false;
-    mn_best_row row = {.bound_bytes = mn__bound_bytes(&session->opts->bound),
+    mn_best_row row = {.bound_bytes = mn__session_goal(session)->bytes,
                        .test_accuracy = (double)NAN};
     mn_best_row stored;
     mn_status status = mn_study_get_best(session->study, row.bound_bytes, &stored, &found, err);
-    if (status == MN_OK && found && stored.run.rung > 0) {
+    if (status == MN_OK && found && stored.run.rung >= MN_STUDY_FINALS_RUNG) {
         status = mn__best_publish(session, &stored, err);
         return status == MN_OK ? show(session, &stored, err) : status;
     }
     if (status == MN_OK)
-        status = mn_study_top_runs(session->study, 0, 1, &top, &count, err);
+        status = mn__rungs_top(session, 1, &top, &count, err);
     if (status != MN_OK || count == 0)
         return status;
     status = mn_study_get_run(session->study, &top, &run, &found, err);

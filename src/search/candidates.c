@@ -7,34 +7,15 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "search/fit.h"
 #include "search/options.h"
-#include "search/ranker.h"
 #include "space/layer_map.h"
 
 void mn__pool_done(mn__pool *pool)
 {
-    mn_candidates_free(pool->lists[0]);
-    mn_candidates_free(pool->lists[1]);
+    mn__families_done(&pool->families);
     free(pool->entries);
     *pool = (mn__pool){0};
-}
-
-static mn_status generate(const mn__session *session,
-                          const mn_genotype *base,
-                          mn_candidates *lists[2],
-                          mn_error *err)
-{
-    if (base == NULL)
-        return mn_moves_round0(&session->frame, &lists[0], err);
-    mn_status status = MN_OK;
-    bool full = false;
-    for (uint32_t b = 0; b < base->block_count; b++)
-        full = full || base->blocks[b].cell_count >= session->opts->max_cells;
-    if (!full)
-        status = mn_moves_augment(base, &lists[0], err);
-    if (status == MN_OK)
-        status = mn_moves_trim(base, &lists[1], err);
-    return status;
 }
 
 /* True when a round before `round` has this network. */
@@ -57,21 +38,32 @@ static bool in_pool(const mn__pool *pool, const char *id)
     return false;
 }
 
+/* The place of an entry that has been added: refused as a duplicate, or kept and measured. */
 static mn_status add(mn__session *session,
                      uint32_t round,
                      mn__pool *pool,
-                     const mn_candidate *candidate,
+                     const mn__family *family,
+                     mn_candidate *candidate,
                      mn_error *err)
 {
-    mn__entry entry = {.candidate = candidate};
+    const mn__goal *goal = mn__session_goal(session);
+    mn__entry entry = {.candidate = candidate, .parent = &family->parent};
     bool seen = false;
+    mn_status status = MN_OK;
+    if (session->opts->preset == MN_PRESET_FAST)
+        status = mn__fit_widths(&candidate->genotype,
+                                goal->bound,
+                                session->opts->precision,
+                                !entry.parent->exists,
+                                err);
+    if (status != MN_OK)
+        return status;
     mn_genotype_id(&candidate->genotype, entry.id);
     pool->generated++;
-    if (in_pool(pool, entry.id)) {
-        pool->duplicate++;
-        return MN_OK;
-    }
-    mn_status status = seen_before(session->study, entry.id, round, &seen, err);
+    if (!in_pool(pool, entry.id))
+        status = seen_before(session->study, entry.id, round, &seen, err);
+    else
+        seen = true;
     if (status == MN_OK && seen) {
         pool->duplicate++;
         return MN_OK;
@@ -80,35 +72,41 @@ static mn_status add(mn__session *session,
         status = mn__measure(&candidate->genotype, session->opts->precision, &entry.needs, err);
     if (status != MN_OK)
         return status;
-    entry.fits = mn__bound_keeps(&session->opts->bound,
-                                 entry.needs.weights_bytes,
-                                 entry.needs.arena_bytes,
-                                 entry.needs.macs);
+    entry.fits = mn__bound_keeps(
+        goal->bound, entry.needs.weights_bytes, entry.needs.arena_bytes, entry.needs.macs);
     pool->over_bound += !entry.fits;
     pool->entries[pool->count++] = entry;
     return MN_OK;
 }
 
-mn_status mn__pool_make(mn__session *session,
-                        uint32_t round,
-                        const mn_genotype *base,
-                        mn__pool *ret_pool,
-                        mn_error *err)
+static mn_status fill(mn__session *session, uint32_t round, mn__pool *pool, mn_error *err)
+{
+    const mn__families *families = &pool->families;
+    size_t total = 0;
+    for (uint32_t f = 0; f < families->count; f++)
+        total += families->items[f].children == NULL ? 0 : families->items[f].children->count;
+    pool->entries = mn_calloc(total, sizeof *pool->entries);
+    if (pool->entries == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    for (uint32_t f = 0; f < families->count; f++) {
+        const mn__family *family = &families->items[f];
+        for (size_t i = 0; family->children != NULL && i < family->children->count; i++) {
+            if (pool->count - pool->over_bound >= families->enough)
+                return MN_OK;
+            mn_status status = add(session, round, pool, family, &family->children->items[i], err);
+            if (status != MN_OK)
+                return status;
+        }
+    }
+    return MN_OK;
+}
+
+mn_status mn__pool_make(mn__session *session, uint32_t round, mn__pool *ret_pool, mn_error *err)
 {
     mn__pool pool = {0};
-    size_t total = 0;
-    mn_status status = generate(session, base, pool.lists, err);
-    for (int l = 0; l < 2; l++)
-        total += pool.lists[l] == NULL ? 0 : pool.lists[l]->count;
-    if (status == MN_OK) {
-        pool.entries = mn_calloc(total, sizeof *pool.entries);
-        if (pool.entries == NULL)
-            status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    }
-    for (int l = 0; l < 2; l++)
-        for (size_t i = 0; status == MN_OK && pool.lists[l] != NULL && i < pool.lists[l]->count;
-             i++)
-            status = add(session, round, &pool, &pool.lists[l]->items[i], err);
+    mn_status status = mn__propose(session, round, &pool.families, err);
+    if (status == MN_OK)
+        status = fill(session, round, &pool, err);
     if (status == MN_OK)
         *ret_pool = pool;
     else
@@ -125,9 +123,8 @@ static int better_first(const void *a, const void *b)
     return strcmp(x->id, y->id);
 }
 
-mn_status mn__pool_choose(mn__pool *pool, uint32_t top_k, mn_error *err)
+mn_status mn__pool_choose(mn__pool *pool, const mn__ranker *ranker, uint32_t top_k, mn_error *err)
 {
-    mn__ranker ranker = mn__ranker_by_size();
     mn__entry **fitting = mn_calloc(pool->count, sizeof(mn__entry *));
     mn__rankable *rankable = mn_calloc(pool->count, sizeof *rankable);
     double *values = mn_calloc(pool->count, sizeof *values);
@@ -144,7 +141,7 @@ mn_status mn__pool_choose(mn__pool *pool, uint32_t top_k, mn_error *err)
         fitting[count++] = entry;
     }
     if (status == MN_OK)
-        status = ranker.rank(ranker.context, rankable, count, values, err);
+        status = ranker->rank(ranker->context, rankable, count, values, err);
     if (status == MN_OK) {
         for (uint32_t i = 0; i < count; i++)
             fitting[i]->rank_value = values[i];
@@ -158,8 +155,7 @@ mn_status mn__pool_choose(mn__pool *pool, uint32_t top_k, mn_error *err)
     return status;
 }
 
-static mn_status store_entry(
-    mn_study *study, const mn__entry *entry, uint32_t round, const char *parent_id, mn_error *err)
+static mn_status store_entry(mn_study *study, const mn__entry *entry, uint32_t round, mn_error *err)
 {
     char *json = NULL;
     char *map = NULL;
@@ -174,7 +170,8 @@ static mn_status store_entry(
                            .total_bytes = entry->needs.total_bytes,
                            .macs = entry->needs.macs};
     memcpy(row.id, entry->id, sizeof row.id);
-    memcpy(row.parent_id, parent_id, strlen(parent_id) + 1);
+    if (entry->parent->exists)
+        memcpy(row.parent_id, entry->parent->run.genotype_id, sizeof row.parent_id);
     mn_status status = mn_genotype_print(&entry->candidate->genotype, 0, &json, err);
     if (status == MN_OK)
         status = mn_layer_map_print(&entry->candidate->map, &map, err);
@@ -187,17 +184,13 @@ static mn_status store_entry(
     return status;
 }
 
-mn_status mn__pool_store(mn__session *session,
-                         const mn__pool *pool,
-                         uint32_t round,
-                         const char *parent_id,
-                         mn_error *err)
+mn_status mn__pool_store(mn__session *session, const mn__pool *pool, uint32_t round, mn_error *err)
 {
     mn_status status = mn_study_begin(session->study, err);
     if (status != MN_OK)
         return status;
     for (uint32_t i = 0; i < pool->count && status == MN_OK; i++)
-        status = store_entry(session->study, &pool->entries[i], round, parent_id, err);
+        status = store_entry(session->study, &pool->entries[i], round, err);
     if (status == MN_OK)
         status = mn_study_commit(session->study, err);
     if (status != MN_OK)

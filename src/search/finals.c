@@ -1,6 +1,6 @@
 /*
  * Finals. The plan (who, how many epochs) is an event of the study: the clock may decide it, but
- * only once. Finals number n train at rung n + 1.
+ * only once. Finals number n train at rung MN_STUDY_FINALS_RUNG + n.
  */
 #include "search/finals.h"
 
@@ -13,6 +13,7 @@
 #include "base/size.h"
 #include "search/best.h"
 #include "search/options.h"
+#include "search/rungs.h"
 
 static const char plan_event[] = "finals";
 static const char test_event[] = "test-read";
@@ -32,30 +33,47 @@ typedef struct finals_plan {
     char ids[most_finalists][MN_STUDY_ID_BYTES];
 } finals_plan;
 
-mn_status
-mn__finals_planned(mn__session *session, uint32_t *ret_count, int64_t *ret_time_ms, mn_error *err)
+/* Of a goal's finals: events and rungs are numbered through all stages and goals. */
+static uint32_t number_of(const mn__session *session, uint32_t stage)
 {
-    uint32_t count = 0;
+    return stage * session->opts->bound_count + session->goal;
+}
+
+/* Whether finals number `number` are planned, and under which --time. */
+static mn_status
+planned(mn__session *session, uint32_t number, bool *ret, int64_t *ret_time_ms, mn_error *err)
+{
+    char *detail = NULL;
+    json_t *object = NULL;
+    mn_status status = mn_study_get_event(session->study, plan_event, number, &detail, err);
+    *ret = false;
+    if (status != MN_OK || detail == NULL)
+        return status;
+    status = mn_json_parse(plan_event, detail, strlen(detail), 1 << 20, &object, err);
+    if (status == MN_OK)
+        status = mn_json_get_integer(object, plan_event, "time_ms", 0, INT64_MAX, ret_time_ms, err);
+    json_decref(object);
+    free(detail);
+    *ret = status == MN_OK;
+    return status;
+}
+
+mn_status
+mn__finals_planned(mn__session *session, uint32_t *ret_stages, int64_t *ret_time_ms, mn_error *err)
+{
+    uint32_t goals = session->opts->bound_count;
+    uint32_t number = 0;
     int64_t time_ms = 0;
-    for (;;) {
-        char *detail = NULL;
-        json_t *object = NULL;
-        mn_status status = mn_study_get_event(session->study, plan_event, count, &detail, err);
-        if (status != MN_OK)
-            return status;
-        if (detail == NULL)
-            break;
-        status = mn_json_parse(plan_event, detail, strlen(detail), 1 << 20, &object, err);
-        if (status == MN_OK)
-            status =
-                mn_json_get_integer(object, plan_event, "time_ms", 0, INT64_MAX, &time_ms, err);
-        json_decref(object);
-        free(detail);
-        if (status != MN_OK)
-            return status;
-        count++;
+    bool more = true;
+    mn_status status = MN_OK;
+    while (status == MN_OK && more) {
+        /* The goals of a stage are planned one after another, the first one first. */
+        status = planned(session, number * goals, &more, &time_ms, err);
+        number += more;
     }
-    *ret_count = count;
+    if (status != MN_OK)
+        return status;
+    *ret_stages = number;
     *ret_time_ms = time_ms;
     return MN_OK;
 }
@@ -69,18 +87,20 @@ static double epoch_work(const mn__session *session, double images)
 }
 
 /* Milliseconds a training image of the slowest finalist, from its search run. */
-static mn_status image_ms(mn__session *session, const finals_plan *plan, double *ret, mn_error *err)
+static mn_status
+image_ms(mn__session *session, const mn_run_key *keys, uint32_t count, double *ret, mn_error *err)
 {
     double slowest = 0.0;
-    double work = epoch_work(session, session->opts->rung_images) * session->opts->rung_epochs;
-    for (uint32_t i = 0; i < plan->count; i++) {
-        mn_run_key key = {.seed = 0, .rung = 0};
+    for (uint32_t i = 0; i < count; i++) {
         mn_run_row row;
         bool found = false;
-        memcpy(key.genotype_id, plan->ids[i], sizeof key.genotype_id);
-        mn_status status = mn_study_get_run(session->study, &key, &row, &found, err);
+        uint32_t epochs = 0;
+        uint32_t images = 0;
+        mn_status status = mn_study_get_run(session->study, &keys[i], &row, &found, err);
         if (status != MN_OK)
             return status;
+        mn__rung_size(session, keys[i].rung, &epochs, &images);
+        double work = epoch_work(session, images) * epochs;
         if (found && (double)row.train_ms / work > slowest)
             slowest = (double)row.train_ms / work;
     }
@@ -89,20 +109,22 @@ static mn_status image_ms(mn__session *session, const finals_plan *plan, double 
 }
 
 /* As many epochs as the time that is left allows on the workers there are. */
-static mn_status choose_epochs(mn__session *session, finals_plan *plan, mn_error *err)
+static mn_status
+choose_epochs(mn__session *session, const mn_run_key *keys, finals_plan *plan, mn_error *err)
 {
     const mn_search_opts *opts = session->opts;
     double ms = 0.0;
     plan->epochs = opts->finalist_epochs;
     if (opts->time_ms == 0)
         return MN_OK;
-    mn_status status = image_ms(session, plan, &ms, err);
+    mn_status status = image_ms(session, keys, plan->count, &ms, err);
     if (status != MN_OK)
         return status;
     uint32_t trainings = plan->count * opts->finalist_seeds;
     uint32_t turns = (trainings + opts->jobs - 1) / opts->jobs;
     double work = epoch_work(session, session->dataset->train.count);
-    double left = (double)(opts->time_ms - mn__session_elapsed_ms(session)) * planned_share;
+    double left = (double)(opts->time_ms - mn__session_elapsed_ms(session)) * planned_share /
+                  (opts->bound_count - session->goal);
     double epochs = ms > 0.0 ? left / (ms * work * turns) : least_epochs;
     plan->epochs = epochs < least_epochs  ? least_epochs
                    : epochs > most_epochs ? most_epochs
@@ -118,7 +140,7 @@ static mn_status put_plan(mn_study *study, uint32_t number, const char *detail, 
         return status;
     status = mn_study_put_event(study, plan_event, number, detail, err);
     if (status == MN_OK)
-        status = mn_study_put_rung(study, number + 1, detail, err);
+        status = mn_study_put_rung(study, MN_STUDY_FINALS_RUNG + number, detail, err);
     if (status == MN_OK)
         return mn_study_commit(study, err);
     mn_study_rollback(study);
@@ -189,15 +211,14 @@ make_plan(mn__session *session, uint32_t number, finals_plan *ret_plan, mn_error
         return status;
     }
     if (status == MN_OK)
-        status =
-            mn_study_top_runs(session->study, 0, session->opts->finalists, top, &plan.count, err);
+        status = mn__rungs_top(session, session->opts->finalists, top, &plan.count, err);
     if (status == MN_OK && plan.count == 0)
         status = mn_error_set(err, MN_ERR_WORKER, "no network was trained: no finalist");
     if (status != MN_OK)
         return status;
     for (uint32_t i = 0; i < plan.count; i++)
         memcpy(plan.ids[i], top[i].genotype_id, MN_STUDY_ID_BYTES);
-    status = choose_epochs(session, &plan, err);
+    status = choose_epochs(session, top, &plan, err);
     if (status == MN_OK)
         status = store_plan(session, number, &plan, err);
     if (status == MN_OK)
@@ -308,8 +329,8 @@ former_is_better(mn__session *session, const mn_best_row *row, bool *ret, mn_err
     bool found = false;
     mn_status status = mn_study_get_best(session->study, row->bound_bytes, &stored, &found, err);
     if (status == MN_OK)
-        *ret = found && stored.run.rung > 0 && stored.run.rung != row->run.rung &&
-               stored.val_accuracy >= row->val_accuracy;
+        *ret = found && stored.run.rung >= MN_STUDY_FINALS_RUNG &&
+               stored.run.rung != row->run.rung && stored.val_accuracy >= row->val_accuracy;
     return status;
 }
 
@@ -319,7 +340,7 @@ static mn_status crown(mn__session *session,
                        const mn__training *trainings,
                        mn_error *err)
 {
-    mn_best_row row = {.bound_bytes = mn__bound_bytes(&session->opts->bound),
+    mn_best_row row = {.bound_bytes = mn__session_goal(session)->bytes,
                        .test_accuracy = (double)NAN};
     uint32_t winner = 0;
     uint32_t seeds = session->opts->finalist_seeds;
@@ -333,9 +354,10 @@ static mn_status crown(mn__session *session,
     return status == MN_OK ? mn__best_publish(session, &row, err) : status;
 }
 
-mn_status mn__finals_run(mn__session *session, uint32_t number, mn_error *err)
+mn_status mn__finals_run(mn__session *session, uint32_t stage, mn_error *err)
 {
     finals_plan plan = {0};
+    uint32_t number = number_of(session, stage);
     uint32_t seeds = session->opts->finalist_seeds;
     mn_genotype *genotypes = NULL;
     mn__training *trainings = NULL;
@@ -351,7 +373,7 @@ mn_status mn__finals_run(mn__session *session, uint32_t number, mn_error *err)
         status = load_genotype(session->study, plan.ids[i], &genotypes[i], err);
         for (uint32_t s = 0; s < seeds && status == MN_OK; s++) {
             mn__training *t = &trainings[(size_t)i * seeds + s];
-            *t = (mn__training){.key = {.seed = s, .rung = number + 1},
+            *t = (mn__training){.key = {.seed = s, .rung = MN_STUDY_FINALS_RUNG + number},
                                 .genotype = &genotypes[i],
                                 .train = &session->finals,
                                 .epochs = plan.epochs,
@@ -364,8 +386,6 @@ mn_status mn__finals_run(mn__session *session, uint32_t number, mn_error *err)
         status = mn__session_train(session, trainings, plan.count * seeds, err);
     if (status == MN_OK)
         status = crown(session, number, &plan, trainings, err);
-    if (status == MN_OK)
-        status = mn__session_sweep(session, true, err);
     free(trainings);
     free(genotypes);
     return status;

@@ -7,13 +7,14 @@
 
 #include "search/session.h"
 
-/* Number of finals that the study has planned; the last one's time budget (0: by rounds) when
- * there is one. */
+/* Number of stages of finals that the study has planned, for some goal at least; the last one's
+ * time budget (0: by rounds) when there is one. */
 mn_status
-mn__finals_planned(mn__session *session, uint32_t *ret_count, int64_t *ret_time_ms, mn_error *err);
+mn__finals_planned(mn__session *session, uint32_t *ret_stages, int64_t *ret_time_ms, mn_error *err);
 
-/* Plans finals number `number` unless the study has (finalists, epochs), trains what is missing,
- * publishes the winner with its test accuracy. */
-mn_status mn__finals_run(mn__session *session, uint32_t number, mn_error *err);
+/* Plans the finals of a stage for the session's goal unless the study has (finalists, epochs),
+ * trains what is missing, publishes the winner with its test accuracy. Of what is left of the time
+ * each goal from this one on gets an equal part. */
+mn_status mn__finals_run(mn__session *session, uint32_t stage, mn_error *err);
 
 #endif

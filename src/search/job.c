@@ -129,7 +129,7 @@ mn_status mn__job_print(const mn__job *job, char **ret_line, mn_error *err)
                            "weights",
                            job->weights);
     else
-        object = json_pack("{s:s, s:o, s:s, s:o, s:I, s:o, s:f, s:s, s:o}",
+        object = json_pack("{s:s, s:o, s:s, s:o, s:I, s:o, s:f, s:f, s:s, s:o}",
                            "kind",
                            "train",
                            "genotype",
@@ -144,6 +144,8 @@ mn_status mn__job_print(const mn__job *job, char **ret_line, mn_error *err)
                            seed_value(job->split_seed),
                            "split_fraction",
                            job->split_fraction,
+                           "hopeless",
+                           job->hopeless,
                            "checkpoint",
                            job->checkpoint,
                            "parent",
@@ -357,6 +359,10 @@ static mn_status parse_object(const json_t *object, mn__job *job, mn_error *err)
         status = get_seed(object, where, "split_seed", &job->split_seed, err);
     if (status == MN_OK)
         status = mn_json_get_number(object, where, "split_fraction", &job->split_fraction, err);
+    if (status == MN_OK)
+        status = mn_json_get_number(object, where, "hopeless", &job->hopeless, err);
+    if (status == MN_OK && !(job->hopeless >= 0.0 && job->hopeless <= 100.0))
+        status = mn_error_set(err, MN_ERR_FORMAT, "%s: hopeless %g", where, job->hopeless);
     if (status == MN_OK)
         status = get_copy(object, where, "checkpoint", &job->checkpoint, err);
     const json_t *parent = json_object_get(object, "parent");

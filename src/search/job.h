@@ -24,6 +24,8 @@ typedef struct mn__job {
     uint32_t images; /* how many of the training split's images; more than there are: all */
     uint64_t split_seed;
     double split_fraction;
+    double hopeless;  /* percent: a training that two thirds of its epochs (at least two) have not
+                         brought past this validation accuracy ends there; 0: none does */
     char *checkpoint; /* path, "" for none: saved after each epoch and continued from */
     bool has_parent;
     mn_genotype parent;

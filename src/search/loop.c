@@ -3,15 +3,19 @@
  * time are used up, then finals. Every step first looks into the study, so starting again is the
  * same as going on.
  */
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "search/best.h"
 #include "search/finals.h"
 #include "search/options.h"
 #include "search/round.h"
+#include "search/rungs.h"
 #include "search/session.h"
 #include "search/width.h"
 
@@ -19,22 +23,41 @@
  * network can do shows only after many epochs, so they get the larger part. */
 static const double search_share = 0.45;
 
+/* How a rung's runs were trained, beside the study's options. */
+static mn_status put_rung(mn__session *s, uint32_t rung, mn_error *err)
+{
+    uint32_t epochs = 0;
+    uint32_t images = 0;
+    mn__rung_size(s, rung, &epochs, &images);
+    json_t *object =
+        json_pack("{s:I, s:I}", "epochs", (json_int_t)epochs, "images", (json_int_t)images);
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    if (text == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    mn_status status = mn_study_put_rung(s->study, rung, text, err);
+    free(text);
+    return status;
+}
+
 static mn_status open_study(mn__session *s, const char *folder, mn_error *err)
 {
     char *options = NULL;
-    uint64_t bound = mn__bound_bytes(&s->opts->bound);
+    uint64_t bounds[MN_MAX_BOUNDS];
     mn_status status = mn__search_opts_print(s->opts, &options, err);
     if (status != MN_OK)
         return status;
+    for (uint32_t g = 0; g < s->opts->bound_count; g++)
+        bounds[g] = s->goals[g].bytes;
     mn_study_setup setup = {.options_json = options,
                             .data_hash = s->dataset->hash,
                             .seed = s->opts->seed,
-                            .bounds_bytes = &bound,
-                            .bound_count = 1};
+                            .bounds_bytes = bounds,
+                            .bound_count = s->opts->bound_count};
     status = mn_study_open(folder, &setup, &s->study, err);
     free(options);
-    if (status == MN_OK)
-        status = mn_study_put_rung(s->study, 0, mn_study_options(s->study), err);
+    for (uint32_t rung = 0; rung <= mn__rung_last(s) && status == MN_OK; rung++)
+        status = put_rung(s, rung, err);
     return status;
 }
 
@@ -61,8 +84,12 @@ static mn_status begin(mn__session *s, const char *folder, mn_error *err)
     mn_status status = mn__search_opts_check(s->opts, err);
     if (status == MN_OK)
         status = check_validation(s->opts, s->dataset, err);
-    if (status == MN_OK)
-        status = mn__choose_frame(s->opts, s->dataset, &s->frame, err);
+    for (uint32_t g = 0; g < s->opts->bound_count && status == MN_OK; g++) {
+        s->goals[g].bound = &s->opts->bounds[g];
+        s->goals[g].bytes = mn__bound_bytes(&s->opts->bounds[g]);
+        status =
+            mn__choose_frame(s->opts, &s->opts->bounds[g], s->dataset, &s->goals[g].frame, err);
+    }
     if (status == MN_OK)
         status = open_study(s, folder, err);
     if (status == MN_OK)
@@ -80,9 +107,8 @@ static mn_status begin(mn__session *s, const char *folder, mn_error *err)
     s->finals.augmentation.crop_padding = 1;
     s->clock_start_ms = s->clock_saved_ms = mn_clock_ms();
     s->active_start_ms = mn_study_active_ms(s->study);
-    s->progress = (mn_progress){.phase = "round",
-                                .best_accuracy = (double)NAN,
-                                .bound_bytes = mn__bound_bytes(&s->opts->bound)};
+    s->progress = (mn_progress){.phase = "round", .best_accuracy = (double)NAN};
+    mn__session_turn(s, 0);
     return MN_OK;
 }
 
@@ -95,48 +121,96 @@ static void end(mn__session *s)
 }
 
 /* True when another round may start: rounds are left, or it is expected to end in the search's
- * share of the time. Round 0 always runs. */
+ * share of the time. The first round of each goal always runs. */
 static bool another_round(const mn__session *s, uint32_t round, int64_t last_round_ms)
 {
+    uint32_t goals = s->opts->bound_count;
     if (s->opts->time_ms == 0)
-        return round < s->opts->rounds;
+        return round / goals < s->opts->rounds;
     double share = search_share * (double)s->opts->time_ms;
-    return round == 0 || (double)(mn__session_elapsed_ms(s) + last_round_ms) <= share;
+    return round < goals || (double)(mn__session_elapsed_ms(s) + last_round_ms) <= share;
+}
+
+static mn_status tell_exhausted(mn__session *s, uint32_t round, mn_error *err)
+{
+    mn__goal *goal = mn__session_goal(s);
+    char *detail = NULL;
+    goal->exhausted = true;
+    int length =
+        asprintf(&detail, "{\"reason\":\"nothing new fits\",\"bound\":%" PRIu64 "}", goal->bytes);
+    if (length < 0)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    mn_status status = mn_study_put_event(s->study, "search-ended", round, detail, err);
+    free(detail);
+    s->progress.phase = "exhausted";
+    mn__session_tell(s, true);
+    s->progress.phase = "round";
+    return status;
+}
+
+/* A round for the goal whose turn it is. *ret_ms is how long it took, as far as that is known. */
+static mn_status run_round(mn__session *s, uint32_t round, int64_t *ret_ms, mn_error *err)
+{
+    mn__round_end outcome = MN__ROUND_DECIDED;
+    int64_t start = mn_clock_ms();
+    mn__session_turn(s, round % s->opts->bound_count);
+    if (mn__session_goal(s)->exhausted)
+        return MN_OK;
+    mn_status status = mn__round_run(s, round, &outcome, err);
+    if (status == MN_OK && outcome == MN__ROUND_EMPTY)
+        return tell_exhausted(s, round, err);
+    /* How long a recalled round once took is not stored: the mean must do. */
+    *ret_ms =
+        outcome == MN__ROUND_RECALLED ? s->active_start_ms / (round + 1) : mn_clock_ms() - start;
+    return status;
+}
+
+static bool all_exhausted(const mn__session *s)
+{
+    for (uint32_t g = 0; g < s->opts->bound_count; g++)
+        if (!s->goals[g].exhausted)
+            return false;
+    return true;
 }
 
 /* `frozen`: the clock has ended this search before and may not open it again. */
 static mn_status run_rounds(mn__session *s, bool frozen, mn_error *err)
 {
-    mn__base base = {.exists = false};
     int64_t last_round_ms = 0;
-    for (uint32_t round = 0; !frozen && another_round(s, round, last_round_ms); round++) {
-        mn__round_end outcome = MN__ROUND_DECIDED;
-        int64_t start = mn_clock_ms();
-        mn_status status = mn__round_run(s, round, &base, &outcome, err);
-        if (status != MN_OK)
-            return status;
-        if (outcome == MN__ROUND_EMPTY)
-            return mn_study_put_event(
-                s->study, "search-ended", round, "{\"reason\":\"nothing new fits\"}", err);
-        /* How long a recalled round once took is not stored: the mean must do. */
-        last_round_ms = outcome == MN__ROUND_RECALLED ? s->active_start_ms / (round + 1)
-                                                      : mn_clock_ms() - start;
+    mn_status status = MN_OK;
+    for (uint32_t round = 0;
+         !frozen && status == MN_OK && !all_exhausted(s) && another_round(s, round, last_round_ms);
+         round++)
+        status = run_round(s, round, &last_round_ms, err);
+    return status;
+}
+
+/* Finals of a stage for every goal; each gets its share of what is left of the time. */
+static mn_status run_finals(mn__session *s, uint32_t stage, mn_error *err)
+{
+    mn_status status = MN_OK;
+    for (uint32_t g = 0; g < s->opts->bound_count && status == MN_OK; g++) {
+        mn__session_turn(s, g);
+        status = mn__finals_run(s, stage, err);
+        if (status == MN_OK)
+            status = mn__best_of_round(s, err); /* shows the winner */
     }
-    return MN_OK;
+    if (status == MN_OK)
+        status = mn__session_sweep(s, true, err);
+    mn__session_turn(s, 0);
+    return status == MN_OK ? mn__best_of_round(s, err) : status;
 }
 
 static mn_status search(mn__session *s, mn_error *err)
 {
-    uint32_t finals = 0;
+    uint32_t stages = 0;
     int64_t finals_time_ms = 0;
-    mn_status status = mn__finals_planned(s, &finals, &finals_time_ms, err);
-    bool frozen = finals > 0 && s->opts->time_ms <= finals_time_ms;
+    mn_status status = mn__finals_planned(s, &stages, &finals_time_ms, err);
+    bool frozen = stages > 0 && s->opts->time_ms <= finals_time_ms;
     if (status == MN_OK)
         status = run_rounds(s, frozen, err);
     if (status == MN_OK)
-        status = mn__finals_run(s, frozen ? finals - 1 : finals, err);
-    if (status == MN_OK)
-        status = mn__best_of_round(s, err); /* shows the winner */
+        status = run_finals(s, frozen ? stages - 1 : stages, err);
     return status;
 }
 

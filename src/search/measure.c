@@ -4,20 +4,28 @@
 #include "search/measure.h"
 
 #include "memnet/deploy.h"
+#include "search/options.h"
+
+static mn_status deploy(const mn_genotype *genotype, mn_graph **ret_deployed, mn_error *err)
+{
+    mn_graph *graph = NULL;
+    mn_status status = mn_genotype_lower(genotype, &graph, err);
+    if (status == MN_OK)
+        status = mn_deploy(graph, NULL, ret_deployed, NULL, err);
+    mn_graph_free(graph);
+    return status;
+}
 
 mn_status mn__measure(const mn_genotype *genotype,
                       mn_precision precision,
                       mn__needs *ret_needs,
                       mn_error *err)
 {
-    mn_graph *graph = NULL;
     mn_graph *deployed = NULL;
     mn_plan *plan = NULL;
     mn_plan_opts opts = mn_plan_opts_default();
     opts.precision = precision;
-    mn_status status = mn_genotype_lower(genotype, &graph, err);
-    if (status == MN_OK)
-        status = mn_deploy(graph, NULL, &deployed, NULL, err);
+    mn_status status = deploy(genotype, &deployed, err);
     if (status == MN_OK)
         status = mn_plan_create(deployed, &opts, &plan, err);
     if (status == MN_OK)
@@ -27,6 +35,37 @@ mn_status mn__measure(const mn_genotype *genotype,
                                  .macs = plan->macs};
     mn_plan_free(plan);
     mn_graph_free(deployed);
-    mn_graph_free(graph);
+    return status;
+}
+
+static size_t limit(uint64_t bytes)
+{
+    return bytes == 0 || bytes > SIZE_MAX ? SIZE_MAX : (size_t)bytes;
+}
+
+mn_status mn__keeps(const mn_genotype *genotype,
+                    const mn_bound *bound,
+                    mn_precision precision,
+                    bool *ret_keeps,
+                    mn_error *err)
+{
+    mn_graph *deployed = NULL;
+    mn_plan_opts opts = mn_plan_opts_default();
+    bool keeps = false;
+    opts.precision = precision;
+    if (bound->flash_bytes != 0) { /* the weights alone are known to a whole plan only */
+        mn__needs needs;
+        mn_status status = mn__measure(genotype, precision, &needs, err);
+        if (status == MN_OK)
+            *ret_keeps = mn__bound_keeps(bound, needs.weights_bytes, needs.arena_bytes, needs.macs);
+        return status;
+    }
+    mn_status status = deploy(genotype, &deployed, err);
+    if (status == MN_OK && (bound->max_macs == 0 || mn_graph_macs(deployed) <= bound->max_macs))
+        status = mn_plan_fits(
+            deployed, &opts, limit(bound->ram_bytes), limit(bound->total_bytes), &keeps, err);
+    mn_graph_free(deployed);
+    if (status == MN_OK)
+        *ret_keeps = keeps;
     return status;
 }

@@ -6,6 +6,7 @@
 
 #include "memnet/genotype.h"
 #include "memnet/plan.h"
+#include "memnet/search.h"
 
 typedef struct mn__needs {
     uint64_t weights_bytes, arena_bytes, total_bytes, macs;
@@ -15,5 +16,13 @@ mn_status mn__measure(const mn_genotype *genotype,
                       mn_precision precision,
                       mn__needs *ret_needs,
                       mn_error *err);
+
+/* True when the genotype keeps every limit of the bound. The answer is that of mn__measure(), often
+ * at less cost: most networks are told by what they need at least or at most. */
+mn_status mn__keeps(const mn_genotype *genotype,
+                    const mn_bound *bound,
+                    mn_precision precision,
+                    bool *ret_keeps,
+                    mn_error *err);
 
 #endif

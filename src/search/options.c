@@ -26,6 +26,24 @@ mn_status mn_preset_parse(const char *text, mn_preset *ret_preset, mn_error *err
     return mn_error_set(err, MN_ERR_ARG, "preset '%s': expected fast or paper", text);
 }
 
+static const char *const strategy_names[] = {"augment-trim", "random", "evolution"};
+
+const char *mn_strategy_name(mn_strategy strategy)
+{
+    return (unsigned)strategy < 3 ? strategy_names[strategy] : "unknown";
+}
+
+mn_status mn_strategy_parse(const char *text, mn_strategy *ret_strategy, mn_error *err)
+{
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text, strategy_names[i]) == 0) {
+            *ret_strategy = (mn_strategy)i;
+            return MN_OK;
+        }
+    return mn_error_set(
+        err, MN_ERR_ARG, "strategy '%s': expected augment-trim, random or evolution", text);
+}
+
 mn_search_opts mn_search_opts_default(void)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -42,6 +60,7 @@ mn_search_opts mn_search_opts_default(void)
         .finalists = 2,
         .finalist_seeds = 1,
         .finalist_epochs = 12,
+        .rungs = 2,
         .rung_epochs = 3,
         .rung_images = 12000,
     };
@@ -75,6 +94,26 @@ static mn_status check_bound(const mn_bound *bound, mn_error *err)
     return MN_OK;
 }
 
+/* Several bounds are totals, each smaller than the one before: the bytes tell them apart. */
+static mn_status check_bounds(const mn_search_opts *opts, mn_error *err)
+{
+    mn_status status = MN_OK;
+    if (opts->bound_count < 1 || opts->bound_count > MN_MAX_BOUNDS)
+        status = mn_error_set(
+            err, MN_ERR_ARG, "%u bounds out of range [1,%d]", opts->bound_count, MN_MAX_BOUNDS);
+    for (uint32_t i = 0; i < opts->bound_count && status == MN_OK; i++) {
+        const mn_bound *bound = &opts->bounds[i];
+        status = check_bound(bound, err);
+        if (status == MN_OK && opts->bound_count > 1 && bound->total_bytes == 0)
+            status = mn_error_set(err, MN_ERR_ARG, "bound %u: expected a total, as in all", i);
+        if (status == MN_OK && i > 0 && bound->total_bytes >= opts->bounds[i - 1].total_bytes)
+            status = mn_error_set(err, MN_ERR_ARG, "bound %u: expected largest first", i);
+        if (status == MN_OK && bound->max_macs != opts->bounds[0].max_macs)
+            status = mn_error_set(err, MN_ERR_ARG, "bound %u: other multiply-adds", i);
+    }
+    return status;
+}
+
 static mn_status check_count(const char *what, uint32_t value, uint32_t most, mn_error *err)
 {
     if (value < 1 || value > most)
@@ -84,7 +123,7 @@ static mn_status check_count(const char *what, uint32_t value, uint32_t most, mn
 
 mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
 {
-    mn_status status = check_bound(&opts->bound, err);
+    mn_status status = check_bounds(opts, err);
     if (status == MN_OK && opts->precision != MN_PRECISION_FLOAT32)
         status = mn_error_set(err,
                               MN_ERR_UNSUPPORTED,
@@ -96,6 +135,8 @@ mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
         status = check_count("rounds", opts->rounds, 100000, err);
     if (status == MN_OK && opts->preset != MN_PRESET_FAST && opts->preset != MN_PRESET_PAPER)
         status = mn_error_set(err, MN_ERR_ARG, "preset: no number %d", (int)opts->preset);
+    if (status == MN_OK && (unsigned)opts->strategy > MN_STRATEGY_EVOLUTION)
+        status = mn_error_set(err, MN_ERR_ARG, "strategy: no number %d", (int)opts->strategy);
     if (status == MN_OK && opts->worker_program == NULL)
         status = mn_error_set(err, MN_ERR_ARG, "no worker program");
     if (status == MN_OK && !(opts->lambda >= 0.0 && opts->lambda <= 1.0))
@@ -113,6 +154,8 @@ mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
     if (status == MN_OK)
         status = check_count("finalist epochs", opts->finalist_epochs, 10000, err);
     if (status == MN_OK)
+        status = check_count("rungs", opts->rungs, MN__MOST_RUNGS, err);
+    if (status == MN_OK)
         status = check_count("rung epochs", opts->rung_epochs, 10000, err);
     if (status == MN_OK)
         status = check_count("rung images", opts->rung_images, UINT32_MAX - 1, err);
@@ -121,9 +164,9 @@ mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
 
 mn_status mn__search_opts_print(const mn_search_opts *opts, char **ret_json, mn_error *err)
 {
-    const mn_bound *b = &opts->bound;
-    json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, s:i, "
-                               "s:i, s:I}",
+    const mn_bound *b = &opts->bounds[0]; /* the others are rows of the study's bounds */
+    json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, "
+                               "s:i, s:i, s:i, s:I}",
                                "memory",
                                (json_int_t)b->total_bytes,
                                "ram",
@@ -136,6 +179,8 @@ mn_status mn__search_opts_print(const mn_search_opts *opts, char **ret_json, mn_
                                mn_precision_name(opts->precision),
                                "preset",
                                mn_preset_name(opts->preset),
+                               "strategy",
+                               mn_strategy_name(opts->strategy),
                                "lambda",
                                opts->lambda,
                                "top_k",
@@ -150,6 +195,8 @@ mn_status mn__search_opts_print(const mn_search_opts *opts, char **ret_json, mn_
                                (int)opts->finalist_seeds,
                                "finalist_epochs",
                                (int)opts->finalist_epochs,
+                               "rungs",
+                               (int)opts->rungs,
                                "rung_epochs",
                                (int)opts->rung_epochs,
                                "rung_images",

@@ -6,6 +6,9 @@
 
 #include "memnet/search.h"
 
+/* A rung has three times the images of the one before: more would be the finals. */
+enum { MN__MOST_RUNGS = 8 };
+
 mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err);
 
 /* Every option that decides results, as one line of JSON: not the time, not the jobs. The caller

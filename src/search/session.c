@@ -16,6 +16,17 @@
 #include "base/random.h"
 #include "base/size.h"
 
+mn__goal *mn__session_goal(mn__session *session)
+{
+    return &session->goals[session->goal];
+}
+
+void mn__session_turn(mn__session *session, uint32_t goal)
+{
+    session->goal = goal;
+    session->progress.bound_bytes = session->goals[goal].bytes;
+}
+
 int64_t mn__session_elapsed_ms(const mn__session *session)
 {
     return session->active_start_ms + (mn_clock_ms() - session->clock_start_ms);
@@ -108,6 +119,7 @@ make_line(const mn__session *s, const mn__training *t, char **ret_line, mn_error
                    .images = t->images,
                    .split_seed = s->opts->seed,
                    .split_fraction = mn__session_split_fraction(),
+                   .hopeless = t->hopeless,
                    .has_parent = t->parent != NULL};
     mn_status status = MN_OK;
     job.train.epochs = t->epochs;

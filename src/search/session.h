@@ -9,19 +9,41 @@
 #include "memnet/study.h"
 #include "search/executor.h"
 
+/* Where a round starts, and what it hands to the next of its goal. */
+typedef struct mn__base {
+    bool exists; /* false before a goal's first round */
+    mn_genotype genotype;
+    mn_run_key run; /* its training at the last rung, whose weights children inherit */
+} mn__base;
+
+/* A bound, and how far the search for it is. */
+typedef struct mn__goal {
+    const mn_bound *bound;
+    uint64_t bytes;    /* that the bound is known by */
+    mn_genotype frame; /* input, classes, blocks with widths and strides, head; no cells */
+    mn__base base;
+    bool exhausted; /* nothing new fits */
+} mn__goal;
+
 typedef struct mn__session {
     const mn_search_opts *opts;
     const mn_dataset *dataset;
     mn_study *study;
     int data_fd;
     mn__executor *executor;
-    mn_genotype frame;    /* input, classes, blocks with widths and strides, head; no cells */
-    mn_train_opts rung;   /* how candidates are trained, seed and epochs apart */
-    mn_train_opts finals; /* how finalists are, likewise */
+    mn__goal goals[MN_MAX_BOUNDS]; /* opts->bound_count; round r works for goal r modulo that */
+    uint32_t goal;                 /* that is worked for now */
+    mn_train_opts rung;            /* how candidates are trained, seed and epochs apart */
+    mn_train_opts finals;          /* how finalists are, likewise */
     int64_t clock_start_ms, active_start_ms;
     int64_t clock_saved_ms; /* when the active time was last stored */
     mn_progress progress;   /* what was last told to the caller */
 } mn__session;
+
+/* The goal that is worked for. */
+mn__goal *mn__session_goal(mn__session *session);
+/* Turns to a goal, and tells the progress so. */
+void mn__session_turn(mn__session *session, uint32_t goal);
 
 /* Active time of the study, this run included. */
 int64_t mn__session_elapsed_ms(const mn__session *session);
@@ -54,10 +76,12 @@ typedef struct mn__training {
     uint32_t epochs;
     uint32_t images;
     bool checkpoints;          /* long: continue after an interruption */
+    double hopeless;           /* percent: stops when two thirds of the epochs have not passed it */
     const mn_genotype *parent; /* NULL: from scratch */
     const mn_layer_map *map;
     const mn_run_key *parent_run;
-    mn_run_row row; /* filled by mn__session_train(): numbers only, strings are NULL */
+    mn_run_key continued; /* room for a parent_run that is the network's own */
+    mn_run_row row;       /* filled by mn__session_train(): numbers only, strings are NULL */
 } mn__training;
 
 /* Trains what the study does not have yet, puts every result into the study as it arrives, and

@@ -30,6 +30,7 @@ static mn_genotype frame_of(const mn_search_opts *opts, const mn_dataset *datase
 /* How many networks of round 0 keep the bound at this frame. With `early` it stops once more than
  * half do not. */
 static mn_status count_fitting(const mn_search_opts *opts,
+                               const mn_bound *bound,
                                const mn_genotype *frame,
                                bool early,
                                uint32_t *ret_fitting,
@@ -52,8 +53,7 @@ static mn_status count_fitting(const mn_search_opts *opts,
             break;
         if (needs.total_bytes < *ret_smallest)
             *ret_smallest = needs.total_bytes;
-        *ret_fitting +=
-            mn__bound_keeps(&opts->bound, needs.weights_bytes, needs.arena_bytes, needs.macs);
+        *ret_fitting += mn__bound_keeps(bound, needs.weights_bytes, needs.arena_bytes, needs.macs);
     }
     *ret_count = (uint32_t)candidates->count;
     mn_candidates_free(candidates);
@@ -61,6 +61,7 @@ static mn_status count_fitting(const mn_search_opts *opts,
 }
 
 mn_status mn__choose_frame(const mn_search_opts *opts,
+                           const mn_bound *bound,
                            const mn_dataset *dataset,
                            mn_genotype *ret_frame,
                            mn_error *err)
@@ -71,7 +72,8 @@ mn_status mn__choose_frame(const mn_search_opts *opts,
         uint32_t fitting = 0;
         uint32_t count = 0;
         uint64_t smallest = 0;
-        mn_status status = count_fitting(opts, &frame, w > 0, &fitting, &count, &smallest, err);
+        mn_status status =
+            count_fitting(opts, bound, &frame, w > 0, &fitting, &count, &smallest, err);
         if (status != MN_OK)
             return status;
         if (w == 0 && fitting == 0)
@@ -79,7 +81,7 @@ mn_status mn__choose_frame(const mn_search_opts *opts,
                                 MN_ERR_LIMIT,
                                 "no network keeps the bound of %" PRIu64
                                 " bytes: the smallest found needs %" PRIu64 " bytes in total",
-                                mn__bound_bytes(&opts->bound),
+                                mn__bound_bytes(bound),
                                 smallest);
         if (2 * fitting < count)
             break;

@@ -7,13 +7,14 @@
 #include "memnet/search.h"
 
 /*
- * The frame of a search: five blocks of strides 1, 2, 1, 2, 1 and widths w, w, 2w, 2w, 4w, where w
- * is the largest of {4, 8, 12, 16, 24, 32, ...} at which at least half of round 0 keeps the bound;
- * the smallest, when none does but some network fits there.
+ * The frame of the search for one bound: five blocks of strides 1, 2, 1, 2, 1 and widths w, w, 2w,
+ * 2w, 4w, where w is the largest of {4, 8, 12, 16, 24, 32, ...} at which at least half of round 0
+ * keeps the bound; the smallest, when none does but some network fits there.
  *
  * MN_ERR_LIMIT when nothing fits even at the smallest width: names the smallest total found.
  */
 mn_status mn__choose_frame(const mn_search_opts *opts,
+                           const mn_bound *bound,
                            const mn_dataset *dataset,
                            mn_genotype *ret_frame,
                            mn_error *err);

@@ -103,11 +103,21 @@ static mn_status run_epoch(course *c, mn__result *result, mn_error *err)
         &c->history, epoch.loss, result->accuracy, mn_clock_ms() - c->start_ms, err);
 }
 
+/* True when a training has shown that it leads nowhere. Never before its second epoch: one says
+ * next to nothing. */
+static bool is_hopeless(const course *c, double accuracy)
+{
+    uint32_t done = mn_trainer_epochs_done(c->trainer);
+    return done >= 2 && 3 * (uint64_t)done >= 2 * (uint64_t)c->job->train.epochs &&
+           accuracy < c->job->hopeless;
+}
+
 static mn_status run_epochs(course *c, mn__result *result, mn_error *err)
 {
     uint32_t epochs = c->job->train.epochs;
     mn_status status = MN_OK;
-    while (status == MN_OK && mn_trainer_epochs_done(c->trainer) < epochs) {
+    while (status == MN_OK && mn_trainer_epochs_done(c->trainer) < epochs &&
+           !is_hopeless(c, result->accuracy)) {
         status = run_epoch(c, result, err);
         bool last = mn_trainer_epochs_done(c->trainer) == epochs;
         if (status == MN_OK && c->job->checkpoint[0] != '\0' && !last)

@@ -77,16 +77,22 @@ char *mn_study_weights_path(const mn_run_key *key)
 
 mn_status mn_study_top_runs(mn_study *study,
                             uint32_t rung,
+                            uint64_t most_bytes,
                             uint32_t limit,
                             mn_run_key *ret_keys,
                             uint32_t *ret_count,
                             mn_error *err)
 {
-    static const char TOP[] = "SELECT genotype_id, seed FROM runs WHERE rung = ? AND NOT failed"
-                              " ORDER BY val_accuracy DESC, genotype_id, seed < 0, seed LIMIT ?";
+    /* Bytes from 2^63 on are stored negative, and so is such a limit: either is beyond any memory,
+     * which keeps the comparison right for all limits but those. */
+    static const char TOP[] =
+        "SELECT r.genotype_id, r.seed FROM runs AS r JOIN genotypes AS g ON g.id = r.genotype_id"
+        " WHERE r.rung = ? AND NOT r.failed AND (?2 < 0 OR g.total_bytes BETWEEN 0 AND ?2)"
+        " ORDER BY r.val_accuracy DESC, r.genotype_id, r.seed < 0, r.seed LIMIT ?3";
     uint32_t count = 0;
     mn__query query = mn__query_read(study, TOP);
     mn__bind_unsigned(&query, rung);
+    mn__bind_unsigned(&query, most_bytes);
     mn__bind_unsigned(&query, limit);
     while (count < limit && mn__query_step(&query)) {
         mn__take_id(&query, ret_keys[count].genotype_id);

@@ -55,7 +55,8 @@ def files(study):
     """Relative path -> hash of the weights and of what `best` shows."""
     study = pathlib.Path(study)
     found = {f"weights/{p.name}": p for p in (study / "weights").iterdir()}
-    found.update({f"best/{p.name}": p for p in (study / "best").iterdir()})
+    best = study / "best"
+    found.update({f"best/{p.relative_to(best)}": p for p in best.rglob("*") if p.is_file()})
     return {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in sorted(found.items())}
 
 

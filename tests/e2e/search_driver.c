@@ -2,7 +2,7 @@
  * A search for the end-to-end tests: every option of mn_search_opts from the command line, also
  * those that the program `memnet` does not offer, so that a search takes a second.
  *
- *     search_driver search STUDY DATA-SPEC [option=number | preset=paper]...
+ *     search_driver search STUDY DATA-SPEC [option=number | preset=P | strategy=S]...
  *     search_driver worker --data-fd N
  *
  * Prints what was reached, or one line to stderr; exits with the status of the search.
@@ -31,10 +31,14 @@ typedef struct option {
     }
 
 static const option options[] = {
-    OPTION("total", bound.total_bytes),
-    OPTION("ram", bound.ram_bytes),
-    OPTION("flash", bound.flash_bytes),
-    OPTION("macs", bound.max_macs),
+    OPTION("total", bounds[0].total_bytes),
+    OPTION("ram", bounds[0].ram_bytes),
+    OPTION("flash", bounds[0].flash_bytes),
+    OPTION("macs", bounds[0].max_macs),
+    OPTION("total2", bounds[1].total_bytes),
+    OPTION("total3", bounds[2].total_bytes),
+    OPTION("bound_count", bound_count),
+    OPTION("rungs", rungs),
     OPTION("time_ms", time_ms),
     OPTION("rounds", rounds),
     OPTION("top_k", top_k),
@@ -65,6 +69,8 @@ static mn_status set_option(mn_search_opts *opts, const char *text, mn_error *er
     size_t length = equals == NULL ? 0 : (size_t)(equals - text);
     if (strncmp(text, "preset=", 7) == 0)
         return mn_preset_parse(equals + 1, &opts->preset, err);
+    if (strncmp(text, "strategy=", 9) == 0)
+        return mn_strategy_parse(equals + 1, &opts->strategy, err);
     if (strncmp(text, "lambda=", 7) == 0)
         return mn_number_parse("lambda", equals + 1, -1e9, 1e9, &opts->lambda, err);
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
@@ -95,6 +101,7 @@ static mn_status search(int count, char **arguments, mn_error *err)
     if (length < 0)
         return mn_error_set(err, MN_ERR_IO, "/proc/self/exe cannot be read");
     self[length] = '\0';
+    opts.bound_count = 1;
     opts.worker_program = self;
     opts.progress = tell;
     mn_status status = MN_OK;

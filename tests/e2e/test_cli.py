@@ -117,7 +117,6 @@ class Usage(Case):
                          says="this processor has no bf16 instructions")
         for strategy in ("random", "evolution"):
             self.refused("search", "--data", spec, *memory, "--strategy", strategy, says=strategy)
-        self.refused("search", "--data", spec, "--memory", "16K,32K", says="several")
 
 
 class BadData(Case):

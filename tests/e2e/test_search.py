@@ -21,11 +21,13 @@ from search_data import (database_hash, everything, files, processes_marked, que
 
 DRIVER = ""
 BASE = {"total": 12000, "rounds": 2, "top_k": 4, "jobs": 2, "rung_epochs": 2,
-        "finalist_epochs": 4, "seed": 7}
+        "finalist_epochs": 4, "rungs": 1, "seed": 7}
 # That finals are ever planned for (src/search/finals.c).
 MOST_EPOCHS = 200
+# The first rung of finals (include/memnet/study.h).
+FINALS = 100
 # Long enough to be killed in every phase.
-LONG = dict(BASE, total=20000, rounds=3, top_k=5, finalist_epochs=25, finalist_seeds=2)
+LONG = dict(BASE, total=20000, rounds=3, top_k=5, rungs=2, finalist_epochs=25, finalist_seeds=2)
 
 
 class SearchTest(unittest.TestCase):
@@ -152,14 +154,67 @@ class SearchTest(unittest.TestCase):
                 self.assertLessEqual(n["macs"], options.get("macs", 1 << 40))
             self.check_winner(study, 1)
 
+    def test_rungs(self):
+        """The best third of each rung goes on, with three times the images, whatever the jobs."""
+        options = dict(BASE, top_k=7, rungs=3, rung_images=20, jobs=1)
+        self.run_search(options)
+        self.check_reference(dict(options, jobs=3))
+        for r in query(self.study, "SELECT * FROM rounds"):
+            ran = query(self.study, "SELECT r.*, g.total_bytes FROM runs AS r JOIN genotypes AS g "
+                        "ON g.id = r.genotype_id WHERE g.round = %d AND r.rung < %d "
+                        "ORDER BY r.val_accuracy DESC, g.id" % (r["round"], FINALS))
+            rungs = [[x for x in ran if x["rung"] == rung] for rung in range(3)]
+            self.assertEqual([len(x) for x in rungs], [7, 3, 1])
+            self.assertEqual(rungs[2][0]["genotype_id"], r["best_id"])
+            ids = [{x["genotype_id"] for x in rung} for rung in rungs]
+            self.assertTrue(ids[2] < ids[1] < ids[0])
+        rows = query(self.study, "SELECT * FROM rungs ORDER BY rung")
+        self.assertEqual([json.loads(x["options_json"])["images"] for x in rows[:3]],
+                         [20, 60, 180])
+        finalists = json.loads(query(self.study, "SELECT * FROM events WHERE kind = 'finals'")[0]
+                               ["detail_json"])["finalists"]
+        last = query(self.study, "SELECT * FROM runs WHERE rung = 2 ORDER BY val_accuracy DESC")
+        self.assertEqual(set(finalists), {x["genotype_id"] for x in last[:2]})
+
+    def test_several_bounds(self):
+        """Each bound has a network of its own; a kill and the jobs change nothing."""
+        options = dict(BASE, total=20000, total2=12000, total3=7000, bound_count=3, rungs=2,
+                       finalists=1, jobs=2)
+        process = self.start(options)
+        while process.poll() is None and len(self.runs()) < 9:
+            time.sleep(0.02)
+        self.kill(process)
+        self.run_search(options)
+        self.check_reference(dict(options, jobs=1))
+        rounds = query(self.study, "SELECT * FROM rounds")
+        self.assertEqual([r["round"] for r in rounds], list(range(6)))
+        bests = query(self.study, "SELECT b.*, g.total_bytes FROM best AS b JOIN genotypes AS g "
+                      "ON g.id = b.genotype_id ORDER BY bound_bytes DESC")
+        self.assertEqual([b["bound_bytes"] for b in bests], [20000, 12000, 7000])
+        found = files(self.study)
+        for number, b in enumerate(bests):
+            self.assertLessEqual(b["total_bytes"], b["bound_bytes"])
+            self.assertEqual(b["rung"], FINALS + number)
+            weights = found["weights/%s-s%d-r%d.safetensors" % (b["genotype_id"], b["seed"],
+                                                               b["rung"])]
+            self.assertEqual(found[f"best/{b['bound_bytes']}/model.safetensors"], weights)
+            if number == 0:
+                self.assertEqual(found["best/model.safetensors"], weights)
+        for r in rounds:
+            limit = (20000, 12000, 7000)[r["round"] % 3]
+            made = query(self.study, "SELECT * FROM genotypes WHERE round = %d AND state = 'chosen'"
+                         % r["round"])
+            self.assertLessEqual(max(m["total_bytes"] for m in made), limit)
+
     def check_winner(self, study, reads):
         """`best` is a finalist whose test accuracy is the one that was read, at most once each."""
         best = query(study, "SELECT * FROM best")
         self.assertEqual(len(best), 1)
-        self.assertGreater(best[0]["rung"], 0)
+        self.assertGreaterEqual(best[0]["rung"], FINALS)
         events = query(study, "SELECT * FROM events WHERE kind = 'test-read' ORDER BY number")
         self.assertEqual(len(events), reads)
-        shown = [json.loads(e["detail_json"]) for e in events if e["number"] == best[0]["rung"] - 1]
+        number = best[0]["rung"] - FINALS
+        shown = [json.loads(e["detail_json"]) for e in events if e["number"] == number]
         self.assertEqual(shown, [{"genotype": best[0]["genotype_id"],
                                   "accuracy": best[0]["test_accuracy"]}])
         run = query(study, "SELECT weights FROM runs WHERE genotype_id = '%s' AND rung = %d AND "
@@ -204,7 +259,8 @@ class SearchTest(unittest.TestCase):
     def test_senseless_options_are_refused(self):
         changes = [{"rounds": 0}, {"time_ms": 1000}, {"lambda": 1.5}, {"top_k": 0}, {"jobs": 0},
                    {"total": 0}, {"ram": 4000}, {"max_cells": 16}, {"finalists": 65},
-                   {"rung_epochs": 0}, {"rounds": 4294967295}, {"rung_images": 4294967295}]
+                   {"rung_epochs": 0}, {"rungs": 0}, {"rungs": 9}, {"bound_count": 0},
+                   {"bound_count": 2, "total2": 12000}, {"bound_count": 2}, {"rounds": 4294967295}, {"rung_images": 4294967295}]
         for change in changes:
             self.fail_search(dict(BASE, **change), 1, "")
         few = write_data(self.folder / "few", train=9)
@@ -295,7 +351,7 @@ class SearchTest(unittest.TestCase):
         histories[0].write_text(json.dumps(history))
         self.run_search(options)
         self.check_reference(options)
-        finals = query(self.study, "SELECT * FROM runs WHERE rung = 1")
+        finals = query(self.study, f"SELECT * FROM runs WHERE rung = {FINALS}")
         self.assertGreater(finals[0]["train_ms"], 90000)
 
     def test_damaged_checkpoints(self):
@@ -369,7 +425,7 @@ class SearchTest(unittest.TestCase):
         self.assertIsNone(process.poll())
         self.kill(process)
         self.assertGreaterEqual(stored, 5000)
-        self.assertEqual([r for r in self.runs() if r["rung"] > 0], [])
+        self.assertEqual([r for r in self.runs() if r["rung"] >= FINALS], [])
 
     # ---- no room ---------------------------------------------------------------------------------
 
@@ -407,8 +463,9 @@ class SearchTest(unittest.TestCase):
         self.assertEqual([p["number"] for p in plans], [0])
         plan = json.loads(plans[0]["detail_json"])
         self.assertEqual(plan["time_ms"], 3000)
-        self.assertEqual([r["rung"] for r in query(self.study, "SELECT rung FROM rungs")], [0, 1])
-        finals = query(self.study, "SELECT * FROM runs WHERE rung = 1")
+        self.assertEqual([r["rung"] for r in query(self.study, "SELECT rung FROM rungs")],
+                         [0, FINALS])
+        finals = query(self.study, f"SELECT * FROM runs WHERE rung = {FINALS}")
         self.assertEqual({f["genotype_id"] for f in finals}, set(plan["finalists"]))
         for f in finals:
             self.assertEqual(len(json.loads(f["curve_json"])), plan["epochs"])
@@ -434,7 +491,7 @@ class SearchTest(unittest.TestCase):
                         (plan, later))
         best = query(self.study, "SELECT * FROM best")[0]
         self.assertGreaterEqual(best["val_accuracy"], former["val_accuracy"])
-        self.check_winner(self.study, 1 if best["rung"] == 1 else 2)
+        self.check_winner(self.study, 1 if best["rung"] == FINALS else 2)
 
     def test_by_time_killed(self):
         """The plan of the finals is made once: a kill does not change it."""

@@ -294,7 +294,7 @@ static void test_top_runs(void **state)
     mn_study *study = open_study(f->dir);
     mn_run_key keys[8];
     uint32_t count = 99;
-    assert_ok(mn_study_top_runs(study, 0, 8, keys, &count, &err), &err);
+    assert_ok(mn_study_top_runs(study, 0, UINT64_MAX, 8, keys, &count, &err), &err);
     assert_int_equal(count, 0);
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         mn_genotype_row genotype = make_genotype(runs[i].genotype);
@@ -309,7 +309,7 @@ static void test_top_runs(void **state)
     }
     for (uint32_t limit = 0; limit <= 8; limit++) {
         memset(keys, 0xff, sizeof keys);
-        assert_ok(mn_study_top_runs(study, 0, limit, keys, &count, &err), &err);
+        assert_ok(mn_study_top_runs(study, 0, UINT64_MAX, limit, keys, &count, &err), &err);
         assert_int_equal(count, limit < 6 ? limit : 6);
         for (uint32_t i = 0; i < count; i++) {
             char id[MN_STUDY_ID_BYTES];
@@ -321,9 +321,79 @@ static void test_top_runs(void **state)
         for (uint32_t i = count; i < 8; i++)
             assert_int_equal(keys[i].rung, UINT32_MAX); /* untouched */
     }
-    assert_ok(mn_study_top_runs(study, 1, 8, keys, &count, &err), &err);
+    assert_ok(mn_study_top_runs(study, 1, UINT64_MAX, 8, keys, &count, &err), &err);
     assert_int_equal(count, 1);
     assert_int_equal(keys[0].rung, 1);
+    /* Genotype n needs 3000 + n bytes: those of at most 3003 are 1 and three runs of 3. */
+    assert_ok(mn_study_top_runs(study, 0, 3003, 8, keys, &count, &err), &err);
+    assert_int_equal(count, 4);
+    assert_string_equal(keys[0].genotype_id, "0000000000000001");
+    assert_ok(mn_study_top_runs(study, 0, 3000, 8, keys, &count, &err), &err);
+    assert_int_equal(count, 0);
+    mn_study_close(&study);
+}
+
+/* What a visit saw, and where it stops. */
+typedef struct visited {
+    uint32_t count, stop_at;
+    uint32_t numbers[8];
+} visited;
+
+static mn_status see(void *context, const mn_trained_row *row, mn_error *err)
+{
+    visited *v = context;
+    uint32_t number = (uint32_t)(row->genotype.total_bytes - 3000);
+    mn_genotype_row genotype = make_genotype(number);
+    if (v->count == v->stop_at)
+        return mn_error_set(err, MN_ERR_LIMIT, "enough");
+    v->numbers[v->count++] = number;
+    assert_int_equal(row->round, number / 10);
+    assert_true(row->val_accuracy == 50.125 + number);
+    assert_string_equal(row->key.genotype_id, genotype.id);
+    assert_string_equal(row->genotype.id, genotype.id);
+    assert_string_equal(row->genotype.parent_id, genotype.parent_id);
+    assert_string_equal(row->genotype.json, genotype.json);
+    assert_string_equal(row->genotype.move, genotype.move);
+    assert_string_equal(row->genotype.map_json, genotype.map_json);
+    assert_int_equal(row->genotype.macs, genotype.macs);
+    assert_int_equal(row->genotype.round, row->round);
+    return MN_OK;
+}
+
+/* Rounds 0 to 2 hold the genotypes 3 and 5, 12, 25; put in another order than visited. */
+static void test_visit_trained(void **state)
+{
+    static const uint32_t put[] = {25, 5, 12, 3};
+    const fixture *f = *state;
+    mn_error err;
+    mn_study *study = open_study(f->dir);
+    for (size_t i = 0; i < 4; i++)
+        put_pair(study, put[i]);
+    mn_genotype_row untrained = make_genotype(4);
+    mn_run_row failed = make_run(6);
+    mn_genotype_row of_failed = make_genotype(6);
+    failed.failed = true;
+    failed.reason = "loss nan";
+    assert_ok(mn_study_put_genotype(study, &untrained, &err), &err);
+    assert_ok(mn_study_put_genotype(study, &of_failed, &err), &err);
+    assert_ok(mn_study_put_run(study, &failed, &err), &err);
+    visited all = {.stop_at = 8};
+    assert_ok(mn_study_visit_trained(study, 0, 3, see, &all, &err), &err);
+    assert_int_equal(all.count, 4);
+    assert_int_equal(all.numbers[0], 3);
+    assert_int_equal(all.numbers[1], 5);
+    assert_int_equal(all.numbers[2], 12);
+    assert_int_equal(all.numbers[3], 25);
+    visited early = {.stop_at = 8};
+    assert_ok(mn_study_visit_trained(study, 0, 2, see, &early, &err), &err);
+    assert_int_equal(early.count, 3);
+    visited other_rung = {.stop_at = 8};
+    assert_ok(mn_study_visit_trained(study, 1, 3, see, &other_rung, &err), &err);
+    assert_int_equal(other_rung.count, 0);
+    visited stopped = {.stop_at = 2};
+    assert_error(
+        mn_study_visit_trained(study, 0, 3, see, &stopped, &err), MN_ERR_LIMIT, &err, "enough");
+    assert_int_equal(stopped.count, 2);
     mn_study_close(&study);
 }
 
@@ -335,6 +405,7 @@ int main(void)
         TEST(test_runs),
         TEST(test_read_row_is_written_again),
         TEST(test_top_runs),
+        TEST(test_visit_trained),
         TEST(test_rungs_and_events),
         TEST(test_rounds),
         TEST(test_best),

@@ -91,7 +91,7 @@ static uint32_t check(mn_preset preset, mn_bound bound)
     mn_genotype frame;
     mn_search_opts opts = mn_search_opts_default();
     opts.preset = preset;
-    opts.bound = bound;
+    opts.bounds[0] = bound;
     uint32_t width = plain_width(preset, &bound);
     if (width == 0) {
         char text[64];
@@ -99,11 +99,14 @@ static uint32_t check(mn_preset preset, mn_bound bound)
                  sizeof text,
                  "smallest found needs %llu bytes",
                  (unsigned long long)smallest_total(preset));
-        assert_error(mn__choose_frame(&opts, &dataset, &frame, &err), MN_ERR_LIMIT, &err, text);
+        assert_error(mn__choose_frame(&opts, &opts.bounds[0], &dataset, &frame, &err),
+                     MN_ERR_LIMIT,
+                     &err,
+                     text);
         return 0;
     }
     mn_genotype expected = plain_frame(preset, width);
-    assert_ok(mn__choose_frame(&opts, &dataset, &frame, &err), &err);
+    assert_ok(mn__choose_frame(&opts, &opts.bounds[0], &dataset, &frame, &err), &err);
     assert_true(mn_genotype_equal(&frame, &expected));
     return width;
 }
