@@ -32,8 +32,8 @@ extern "C" {
 #define MN_GENOTYPE_JSON_BYTES (256 * 1024)
 #define MN_ID_BYTES 17 /**< 16 hex digits and the NUL. */
 
-/* Cell ops; the first seven are the paper's, in its order. A new op is a row here and a lowering
- * function in space/cell_ops.c. */
+/* Cell ops; the first seven are the paper's, in its order. Their numbers are part of the id, so a
+ * new op is a row at the end and a lowering function in space/cell_ops.c. */
 #define MN_CELL_OP_LIST(X)                                                                         \
     X(MN_OP_AVG_POOL, "avg_pool_3x3")                                                              \
     X(MN_OP_MAX_POOL, "max_pool_3x3")                                                              \
@@ -42,7 +42,12 @@ extern "C" {
     X(MN_OP_SEPARABLE_5X5, "sep_conv_5x5")                                                         \
     X(MN_OP_SEPARABLE_3X3, "sep_conv_3x3")                                                         \
     X(MN_OP_CONV_3X3, "conv_3x3")                                                                  \
-    X(MN_OP_IDENTITY, "identity")
+    X(MN_OP_IDENTITY, "identity")                                                                  \
+    X(MN_OP_CONV_1X1, "conv_1x1")                                                                  \
+    X(MN_OP_MBCONV_3X3_E3, "mbconv_3x3_e3")                                                        \
+    X(MN_OP_MBCONV_3X3_E6, "mbconv_3x3_e6")                                                        \
+    X(MN_OP_MBCONV_5X5_E3, "mbconv_5x5_e3")                                                        \
+    X(MN_OP_MBCONV_5X5_E6, "mbconv_5x5_e6")
 
 typedef enum mn_cell_op {
 #define MN__CELL_OP_ENUM(name, text) name,

@@ -1,8 +1,9 @@
 /*
- * The table of cell ops (the paper's seven and identity) and their lowering to primitives with
- * batch norms unfolded. Invariant: every op yields `width` channels and ceil(size / stride) rows
- * and columns, so the two sides of a cell always fit. A convolution before a batch norm has no
- * bias, since the norm's shift would cancel it.
+ * The table of cell ops (the paper's seven, identity, pointwise convolution and inverted
+ * bottlenecks) and their lowering to primitives with batch norms unfolded. Invariant: every op
+ * yields `width` channels and ceil(size / stride) rows and columns, so the two sides of a cell
+ * always fit. A convolution before a batch norm has no bias, since the norm's shift would cancel
+ * it.
  */
 #include "space/cell_ops.h"
 
@@ -145,6 +146,53 @@ static uint32_t lower_identity(const mn__site *site, const mn__op_use *use)
         (mn_node_spec){.prim = MN_PRIM_IDENTITY, .inputs = &use->input, .input_count = 1});
 }
 
+static uint32_t lower_conv_1x1(const mn__site *site, const mn__op_use *use)
+{
+    uint32_t node = add_conv_bn(site, "conv", use->input, dense(site, use, 1, 1, 1));
+    return add_relu(site, node, "relu");
+}
+
+/* Inverted bottleneck (Sandler et al., MobileNetV2, arXiv:1801.04381): the shortcut is the cell's
+ * add with an identity. The paper expands its input, always narrow; here a block may read a wide
+ * concat, so that the narrower of what comes in and goes out is expanded. */
+static uint32_t
+lower_mbconv(const mn__site *site, const mn__op_use *use, uint32_t kernel, uint32_t expansion)
+{
+    uint32_t channels = mn_graph_builder_shape(site->builder, use->input).c;
+    uint32_t hidden = expansion * (channels < use->width ? channels : use->width);
+    mn__op_use step = {.input = use->input, .width = hidden, .stride = 1};
+    step.input = add_conv_bn(site, "expand", step.input, dense(site, &step, 1, 1, 1));
+    step.input = add_relu(site, step.input, "expand_relu");
+    step.stride = use->stride;
+    mn_node_spec depthwise = dense(site, &step, kernel, kernel, 1);
+    depthwise.groups = hidden;
+    step.input = add_conv_bn(site, "dw", step.input, depthwise);
+    step.input = add_relu(site, step.input, "dw_relu");
+    step.width = use->width;
+    step.stride = 1;
+    return add_conv_bn(site, "project", step.input, dense(site, &step, 1, 1, 1));
+}
+
+static uint32_t lower_mbconv_3x3_e3(const mn__site *site, const mn__op_use *use)
+{
+    return lower_mbconv(site, use, 3, 3);
+}
+
+static uint32_t lower_mbconv_3x3_e6(const mn__site *site, const mn__op_use *use)
+{
+    return lower_mbconv(site, use, 3, 6);
+}
+
+static uint32_t lower_mbconv_5x5_e3(const mn__site *site, const mn__op_use *use)
+{
+    return lower_mbconv(site, use, 5, 3);
+}
+
+static uint32_t lower_mbconv_5x5_e6(const mn__site *site, const mn__op_use *use)
+{
+    return lower_mbconv(site, use, 5, 6);
+}
+
 typedef uint32_t lower_function(const mn__site *site, const mn__op_use *use);
 
 /* One row per op, at the op's index. */
@@ -157,6 +205,11 @@ static lower_function *const lower_functions[MN_OP_COUNT] = {
     [MN_OP_SEPARABLE_3X3] = lower_separable_3x3,
     [MN_OP_CONV_3X3] = mn__lower_conv_3x3,
     [MN_OP_IDENTITY] = lower_identity,
+    [MN_OP_CONV_1X1] = lower_conv_1x1,
+    [MN_OP_MBCONV_3X3_E3] = lower_mbconv_3x3_e3,
+    [MN_OP_MBCONV_3X3_E6] = lower_mbconv_3x3_e6,
+    [MN_OP_MBCONV_5X5_E3] = lower_mbconv_5x5_e3,
+    [MN_OP_MBCONV_5X5_E6] = lower_mbconv_5x5_e6,
 };
 
 /* Its name, from the list in memnet/genotype.h: one place, so the two cannot drift apart. */

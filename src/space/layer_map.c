@@ -21,8 +21,23 @@ void mn_layer_map_done(mn_layer_map *map)
     *map = (mn_layer_map){0};
 }
 
+/* The layers of block `b` of the child continue those of block `from` of the parent. */
+static void map_block(
+    const mn_genotype *parent, uint32_t from, const mn_genotype *child, uint32_t b, uint32_t *to)
+{
+    for (uint32_t k = 0; k < child->blocks[b].cell_count; k++) {
+        bool is_new = from == MN_NONE || k >= parent->blocks[from].cell_count;
+        for (uint32_t slot = 0; slot < 3; slot++)
+            to[mn_genotype_layer_cell(child, b, k, slot)] =
+                is_new ? MN_NONE : mn_genotype_layer_cell(parent, from, k, slot);
+    }
+    to[mn_genotype_layer_block_output(child, b)] =
+        from == MN_NONE ? MN_NONE : mn_genotype_layer_block_output(parent, from);
+}
+
 mn_status mn__layer_map_build(const mn_genotype *parent,
                               const mn_genotype *child,
+                              const uint32_t *blocks,
                               mn_layer_map *ret_map,
                               mn_error *err)
 {
@@ -31,15 +46,8 @@ mn_status mn__layer_map_build(const mn_genotype *parent,
     if (to == NULL)
         return mn_error_set(err, MN_ERR_NOMEM, "layer map: out of memory for %u layers", count);
     to[mn_genotype_layer_stem()] = mn_genotype_layer_stem();
-    for (uint32_t b = 0; b < child->block_count; b++) {
-        for (uint32_t k = 0; k < child->blocks[b].cell_count; k++) {
-            bool is_new = k >= parent->blocks[b].cell_count;
-            for (uint32_t slot = 0; slot < 3; slot++)
-                to[mn_genotype_layer_cell(child, b, k, slot)] =
-                    is_new ? MN_NONE : mn_genotype_layer_cell(parent, b, k, slot);
-        }
-        to[mn_genotype_layer_block_output(child, b)] = mn_genotype_layer_block_output(parent, b);
-    }
+    for (uint32_t b = 0; b < child->block_count; b++)
+        map_block(parent, blocks == NULL ? b : blocks[b], child, b, to);
     to[mn_genotype_layer_head(child)] = mn_genotype_layer_head(parent);
     *ret_map = (mn_layer_map){.count = count, .parent = to};
     return MN_OK;

@@ -9,11 +9,13 @@
 
 #include "memnet/genotype.h"
 
-/* The map of a child that has its parent's blocks and, in each, the parent's cells at the same
- * places, maybe followed by new ones. Layers of new cells map to MN_NONE. `ret_map` is freed by
+/* The map of a child whose blocks have the parent's cells at the same places, maybe followed by new
+ * ones. Layers of new cells map to MN_NONE. `blocks` says which of the parent's blocks each of the
+ * child's continues, MN_NONE for a new one; NULL: the one at its own place. `ret_map` is freed by
  * mn_layer_map_done() and untouched on failure (MN_ERR_NOMEM). */
 mn_status mn__layer_map_build(const mn_genotype *parent,
                               const mn_genotype *child,
+                              const uint32_t *blocks,
                               mn_layer_map *ret_map,
                               mn_error *err);
 

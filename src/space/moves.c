@@ -1,72 +1,23 @@
 /*
- * Moves of the augment-trim search. Every list is enumerated in a fixed order of nested loops and
- * may hold candidates of equal id: which of them is trained is the search's business.
+ * The moves of the paper: round 0, augment, trim. Every list is enumerated in a fixed order of
+ * nested loops and may hold candidates of equal id: which of them is trained is the search's
+ * business.
  */
-#include "memnet/moves.h"
-
-#include <stdlib.h>
-
-#include "base/size.h"
+#include "space/children.h"
 #include "space/genotype_check.h"
-#include "space/layer_map.h"
 
 #define OP_PAIRS (MN_PAPER_OP_COUNT * MN_PAPER_OP_COUNT)
 #define COMBINES 2u
 
-void mn_candidates_free(mn_candidates *candidates)
-{
-    if (candidates == NULL)
-        return;
-    for (size_t i = 0; i < candidates->count; i++)
-        mn_layer_map_done(&candidates->items[i].map);
-    free(candidates->items);
-    free(candidates);
-}
+static const char *const move_names[MN_MOVE_COUNT] = {
+#define MOVE_NAME(kind, text) [kind] = (text),
+    MN_MOVE_LIST(MOVE_NAME)
+#undef MOVE_NAME
+};
 
 const char *mn_move_name(mn_move_kind kind)
 {
-    switch (kind) {
-    case MN_MOVE_ROUND0:
-        return "round0";
-    case MN_MOVE_AUGMENT:
-        return "augment";
-    case MN_MOVE_TRIM_LAYER:
-        return "trim-layer";
-    case MN_MOVE_TRIM_EDGE:
-        return "trim-edge";
-    }
-    return "unknown";
-}
-
-/* An empty list with room for `capacity` candidates. */
-static mn_status create_list(size_t capacity, mn_candidates **ret_list, mn_error *err)
-{
-    mn_candidates *list = mn_calloc(1, sizeof *list);
-    if (list != NULL)
-        list->items = mn_calloc(capacity, sizeof *list->items);
-    if (list == NULL || list->items == NULL) {
-        mn_candidates_free(list);
-        return mn_error_set(err, MN_ERR_NOMEM, "moves: out of memory for %zu networks", capacity);
-    }
-    *ret_list = list;
-    return MN_OK;
-}
-
-/* Appends a child within the list's capacity. */
-static mn_status add_child(mn_candidates *list,
-                           mn_move_kind kind,
-                           const mn_genotype *parent,
-                           const mn_genotype *child,
-                           mn_error *err)
-{
-    mn_candidate *item = &list->items[list->count];
-    mn_status status = mn__layer_map_build(parent, child, &item->map, err);
-    if (status != MN_OK)
-        return status;
-    item->kind = kind;
-    item->genotype = *child;
-    list->count++;
-    return MN_OK;
+    return (unsigned)kind < MN_MOVE_COUNT ? move_names[kind] : "unknown";
 }
 
 /* Cell number `index` of all cells with inputs below `inputs`: combine turns fastest, then op 2,
@@ -103,7 +54,7 @@ mn_status mn_moves_round0(const mn_genotype *frame, mn_candidates **ret_candidat
         *block = (mn_block){.stride = block->stride, .width = block->width};
     }
     mn_candidates *list = NULL;
-    status = create_list(OP_PAIRS * COMBINES, &list, err);
+    status = mn__candidates_create(OP_PAIRS * COMBINES, &list, err);
     for (size_t i = 0; status == MN_OK && i < OP_PAIRS * COMBINES; i++) {
         mn_candidate *item = &list->items[i];
         item->kind = MN_MOVE_ROUND0;
@@ -120,11 +71,8 @@ mn_status mn_moves_round0(const mn_genotype *frame, mn_candidates **ret_candidat
     return status;
 }
 
-mn_status mn_moves_augment(const mn_genotype *base, mn_candidates **ret_candidates, mn_error *err)
+void mn__walk_augment(mn__collector *to, const mn_genotype *base)
 {
-    mn_status status = mn_genotype_check(base, err);
-    if (status != MN_OK)
-        return status;
     uint32_t least = MN_MAX_CELLS;
     uint32_t most = 0;
     for (uint32_t b = 0; b < base->block_count; b++) {
@@ -134,61 +82,71 @@ mn_status mn_moves_augment(const mn_genotype *base, mn_candidates **ret_candidat
     }
     uint32_t inputs = least + 1;
     size_t count = most == MN_MAX_CELLS ? 0 : (size_t)inputs * inputs * OP_PAIRS * COMBINES;
-    mn_candidates *list = NULL;
-    status = create_list(count, &list, err);
-    for (size_t i = 0; status == MN_OK && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         mn_genotype child = *base;
         append_cell(&child, nth_cell(inputs, i));
-        status = add_child(list, MN_MOVE_AUGMENT, base, &child, err);
+        mn__collect(to, MN_MOVE_AUGMENT, &child, NULL);
     }
-    if (status == MN_OK) {
-        *ret_candidates = list;
-        list = NULL;
-    }
-    mn_candidates_free(list);
-    return status;
 }
 
-/* Adds what can be trimmed of one cell: op 0, op 1, the edge to the block's output. */
-static mn_status
-trim_cell(mn_candidates *list, const mn_genotype *base, uint32_t b, uint32_t k, mn_error *err)
+/* What can be trimmed of one cell: op 0, op 1, the edge to the block's output. */
+static void
+trim_cell(mn__collector *to, const mn_genotype *base, uint32_t b, uint32_t k, uint32_t kinds)
 {
-    mn_status status = MN_OK;
-    for (uint32_t slot = 0; status == MN_OK && slot < 2; slot++) {
+    for (uint32_t slot = 0; slot < 2 && (kinds & MN_MOVE_BIT(MN_MOVE_TRIM_LAYER)) != 0; slot++) {
         if (base->blocks[b].cells[k].op[slot] == MN_OP_IDENTITY)
             continue;
         mn_genotype child = *base;
         child.blocks[b].cells[k].op[slot] = MN_OP_IDENTITY;
-        status = add_child(list, MN_MOVE_TRIM_LAYER, base, &child, err);
+        mn__collect(to, MN_MOVE_TRIM_LAYER, &child, NULL);
     }
-    if (status != MN_OK || !base->blocks[b].cells[k].out)
-        return status;
+    if (!base->blocks[b].cells[k].out || (kinds & MN_MOVE_BIT(MN_MOVE_TRIM_EDGE)) == 0)
+        return;
     mn_genotype child = *base;
     child.blocks[b].cells[k].out = false;
     /* The check refuses exactly the cells that no other cell reads. */
-    if (mn_genotype_check(&child, NULL) != MN_OK)
-        return MN_OK;
-    return add_child(list, MN_MOVE_TRIM_EDGE, base, &child, err);
+    if (mn_genotype_check(&child, NULL) == MN_OK)
+        mn__collect(to, MN_MOVE_TRIM_EDGE, &child, NULL);
+}
+
+void mn__walk_trims(mn__collector *to, const mn_genotype *base, uint32_t kinds)
+{
+    for (uint32_t b = 0; b < base->block_count; b++)
+        for (uint32_t k = 0; k < base->blocks[b].cell_count; k++)
+            trim_cell(to, base, b, k, kinds);
+}
+
+/* Walks twice: to learn how many there are, and to keep them. */
+static mn_status
+list_paper_moves(const mn_genotype *base, bool trims, mn_candidates **ret_candidates, mn_error *err)
+{
+    mn_status status = mn_genotype_check(base, err);
+    mn__collector to = {.base = base, .wanted = MN__ALL_CHILDREN, .err = err};
+    for (int pass = 0; status == MN_OK && pass < 2; pass++) {
+        if (pass == 1)
+            status = mn__candidates_create(to.count, &to.list, err);
+        if (status != MN_OK)
+            break;
+        if (trims)
+            mn__walk_trims(&to, base, MN_MOVES_PAPER);
+        else
+            mn__walk_augment(&to, base);
+        status = to.status;
+    }
+    if (status == MN_OK) {
+        *ret_candidates = to.list;
+        to.list = NULL;
+    }
+    mn_candidates_free(to.list);
+    return status;
+}
+
+mn_status mn_moves_augment(const mn_genotype *base, mn_candidates **ret_candidates, mn_error *err)
+{
+    return list_paper_moves(base, false, ret_candidates, err);
 }
 
 mn_status mn_moves_trim(const mn_genotype *base, mn_candidates **ret_candidates, mn_error *err)
 {
-    mn_status status = mn_genotype_check(base, err);
-    if (status != MN_OK)
-        return status;
-    size_t capacity = 0;
-    for (uint32_t b = 0; b < base->block_count; b++)
-        capacity += 3 * (size_t)base->blocks[b].cell_count;
-    mn_candidates *list = NULL;
-    status = create_list(capacity, &list, err);
-    for (uint32_t b = 0; status == MN_OK && b < base->block_count; b++) {
-        for (uint32_t k = 0; status == MN_OK && k < base->blocks[b].cell_count; k++)
-            status = trim_cell(list, base, b, k, err);
-    }
-    if (status == MN_OK) {
-        *ret_candidates = list;
-        list = NULL;
-    }
-    mn_candidates_free(list);
-    return status;
+    return list_paper_moves(base, true, ret_candidates, err);
 }

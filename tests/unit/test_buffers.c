@@ -11,7 +11,7 @@
 #include "train_graphs.h"
 #include "train_run.h"
 
-enum { random_graphs = 40, random_genotypes = 12, fixed_graphs = sketch_hard_count + 3 };
+enum { random_graphs = 40, random_genotypes = 12, fixed_graphs = sketch_hard_count + 4 };
 
 static mn_graph *lowered_random(uint64_t seed)
 {
@@ -27,8 +27,10 @@ static mn_graph *fixed_graph(uint32_t k)
 {
     if (k < sketch_hard_count)
         return sketch_hard(k);
-    mn_genotype genotypes[3] = {
-        tiny_genotype(MN_HEAD_GAP), tiny_genotype(MN_HEAD_MAXPOOL2), tiny_small_genotype()};
+    mn_genotype genotypes[4] = {tiny_genotype(MN_HEAD_GAP),
+                                tiny_genotype(MN_HEAD_MAXPOOL2),
+                                tiny_small_genotype(),
+                                tiny_mobile_genotype()};
     return tiny_lower(&genotypes[k - sketch_hard_count]);
 }
 
@@ -230,8 +232,9 @@ static void check_bf16(const mn_graph *graph, uint32_t number, double least, dou
  * several layers add like a random walk: a percent, or a cosine of 1 - 1e-4, where the network is
  * smooth. A relu is not: pixels whose values are within a percent of zero pass their gradient on
  * one side only, which is a tenth of the gradient after a few layers, and more for sums over all
- * pixels that cancel, as those of norms do. A wrong lane or tap anywhere is worse than any of that.
- */
+ * pixels that cancel, as those of norms do. They cancel most where a depthwise convolution with a
+ * norm of its own follows, which undoes what the first norm scales: the last network has four of
+ * those, and is closer in the middle. A wrong lane or tap anywhere is worse than any of that. */
 static void test_bf16(void **state)
 {
     (void)state;
@@ -240,7 +243,10 @@ static void test_bf16(void **state)
     for (uint32_t i = 0; i < fixed_graphs; i++) {
         mn_graph *graph = fixed_graph(i);
         bool smooth = i == 0 || i == 5; /* no relu at all, or beside the way to most tensors */
-        check_bf16(graph, i, smooth ? 0.9995 : 0.9, smooth ? 0.9999 : 0.98);
+        if (i + 1 == fixed_graphs)
+            check_bf16(graph, i, 0.8, 0.995);
+        else
+            check_bf16(graph, i, smooth ? 0.9995 : 0.9, smooth ? 0.9999 : 0.98);
         mn_graph_free(graph);
     }
 }

@@ -83,8 +83,8 @@ static void check_against_reference(const mn_graph *graph, const mn_tensors *ten
 static void test_every_op(void **state)
 {
     (void)state;
-    for (int head = 0; head < 2; head++) {
-        mn_genotype g = tiny_genotype(head == 0 ? MN_HEAD_GAP : MN_HEAD_MAXPOOL2);
+    for (int which = 0; which < every_op_count; which++) {
+        mn_genotype g = tiny_every_op(which);
         mn_graph *graph = tiny_lower(&g);
         mn_tensors *tensors = tiny_random_tensors(graph, 7);
         check_against_reference(graph, tensors);
@@ -314,8 +314,8 @@ static void run_kernels(const mn_graph *graph,
 static void test_deployed(void **state)
 {
     (void)state;
-    for (int head = 0; head < 2; head++) {
-        mn_genotype g = tiny_genotype(head == 0 ? MN_HEAD_GAP : MN_HEAD_MAXPOOL2);
+    for (int which = 0; which < every_op_count; which++) {
+        mn_genotype g = tiny_every_op(which);
         mn_graph *graph = tiny_lower(&g);
         mn_graph *deployed = NULL;
         mn_tensors *folded = NULL;

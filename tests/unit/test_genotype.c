@@ -73,7 +73,7 @@ static void test_check_cells(void **state)
     expect_wrong(&g, "block 1 cell 1: input 4294967295 out of range [0,2)");
     cell->in[1] = 0;
     cell->op[0] = MN_OP_COUNT;
-    expect_wrong(&g, "block 1 cell 1: op 8 out of range [0,8)");
+    expect_wrong(&g, "block 1 cell 1: op 13 out of range [0,13)");
     cell->op[0] = MN_OP_CONV_3X3;
     cell->combine = (mn_combine)2;
     expect_wrong(&g, "block 1 cell 1: combine 2");

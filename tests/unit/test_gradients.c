@@ -394,10 +394,10 @@ static void test_joins(void **state)
 static void test_whole_networks(void **state)
 {
     (void)state;
-    for (int head = 0; head < 2; head++) {
+    for (int which = 0; which < every_op_count; which++) {
         mn_error err;
         mn_graph *graph = NULL;
-        mn_genotype g = tiny_genotype(head == 0 ? MN_HEAD_GAP : MN_HEAD_MAXPOOL2);
+        mn_genotype g = tiny_every_op(which);
         assert_ok(mn_genotype_lower(&g, &graph, &err), &err);
         check_threads(graph);
         check_graph(graph, "whole network");

@@ -109,7 +109,7 @@ static void test_largest_genotype(void **state)
     mn_layer_map map = {0};
     mn_layer_map again = {0};
     char *json = NULL;
-    assert_ok(mn__layer_map_build(&g, &g, &map, &err), &err);
+    assert_ok(mn__layer_map_build(&g, &g, NULL, &map, &err), &err);
     assert_int_equal(map.count, 738);
     for (uint32_t layer = 0; layer < map.count; layer++)
         assert_int_equal(map.parent[layer], layer);

@@ -61,6 +61,8 @@ static mn_genotype one_op(mn_shape input, mn_cell_op op, uint32_t stride, uint32
 
 /* ---- the ops one by one ---------------------------------------------------------------------- */
 
+#define MBCONV "expand expand_bn expand_relu dw dw_bn dw_relu project project_bn"
+
 /* The nodes of each op in order, from (7,5,3) to width 4 at stride 2. */
 static const struct {
     mn_cell_op op;
@@ -77,6 +79,11 @@ static const struct {
     {MN_OP_SEPARABLE_3X3, "dw dw_bn pw pw_bn relu", 9 * 3 + 6 + 3 * 4 + 8},
     {MN_OP_CONV_3X3, "conv conv_bn relu", 9 * 3 * 4 + 8},
     {MN_OP_IDENTITY, "proj proj_bn", 3 * 4 + 8},
+    {MN_OP_CONV_1X1, "conv conv_bn relu", 3 * 4 + 8},
+    {MN_OP_MBCONV_3X3_E3, MBCONV, 3 * 9 + 18 + 9 * 9 + 18 + 9 * 4 + 8},
+    {MN_OP_MBCONV_3X3_E6, MBCONV, 3 * 18 + 36 + 9 * 18 + 36 + 18 * 4 + 8},
+    {MN_OP_MBCONV_5X5_E3, MBCONV, 3 * 9 + 18 + 25 * 9 + 18 + 9 * 4 + 8},
+    {MN_OP_MBCONV_5X5_E6, MBCONV, 3 * 18 + 36 + 25 * 18 + 36 + 18 * 4 + 8},
 };
 
 /* Sum over the nodes whose names start with `prefix`; writes their names without it. */
@@ -184,6 +191,13 @@ static void test_windows(void **state)
         {MN_OP_SEPARABLE_3X3, "pw", MN_PRIM_CONV, 1, 1, 1, 1, 1},
         {MN_OP_CONV_3X3, "conv", MN_PRIM_CONV, 3, 3, 2, 1, 1},
         {MN_OP_IDENTITY, "proj", MN_PRIM_CONV, 1, 1, 2, 1, 1},
+        {MN_OP_CONV_1X1, "conv", MN_PRIM_CONV, 1, 1, 2, 1, 1},
+        {MN_OP_MBCONV_3X3_E3, "expand", MN_PRIM_CONV, 1, 1, 1, 1, 1},
+        {MN_OP_MBCONV_3X3_E3, "dw", MN_PRIM_CONV, 3, 3, 2, 1, 9},
+        {MN_OP_MBCONV_3X3_E3, "project", MN_PRIM_CONV, 1, 1, 1, 1, 1},
+        {MN_OP_MBCONV_3X3_E6, "dw", MN_PRIM_CONV, 3, 3, 2, 1, 18},
+        {MN_OP_MBCONV_5X5_E3, "dw", MN_PRIM_CONV, 5, 5, 2, 1, 9},
+        {MN_OP_MBCONV_5X5_E6, "dw", MN_PRIM_CONV, 5, 5, 2, 1, 18},
     };
     for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
         mn_genotype g = one_op((mn_shape){9, 9, 3}, nodes[i].op, 2, 4);
@@ -368,6 +382,14 @@ static uint64_t area(mn_shape shape)
     return (uint64_t)shape.h * shape.w;
 }
 
+static void add_mbconv(
+    totals *sum, uint64_t taps, uint64_t expansion, mn_shape in, uint64_t out, uint64_t width)
+{
+    uint64_t hidden = expansion * (in.c < width ? in.c : width);
+    sum->parameters += in.c * hidden + taps * hidden + hidden * width + 4 * hidden + 2 * width;
+    sum->macs += in.c * hidden * area(in) + (taps + width) * hidden * out;
+}
+
 static void add_op(totals *sum, mn_cell_op op, mn_shape in, uint32_t stride, uint64_t width)
 {
     uint64_t c = in.c;
@@ -399,6 +421,22 @@ static void add_op(totals *sum, mn_cell_op op, mn_shape in, uint32_t stride, uin
             sum->parameters += c * width + norm;
             sum->macs += c * width * out;
         }
+        break;
+    case MN_OP_CONV_1X1:
+        sum->parameters += c * width + norm;
+        sum->macs += c * width * out;
+        break;
+    case MN_OP_MBCONV_3X3_E3:
+        add_mbconv(sum, 9, 3, in, out, width);
+        break;
+    case MN_OP_MBCONV_3X3_E6:
+        add_mbconv(sum, 9, 6, in, out, width);
+        break;
+    case MN_OP_MBCONV_5X5_E3:
+        add_mbconv(sum, 25, 3, in, out, width);
+        break;
+    case MN_OP_MBCONV_5X5_E6:
+        add_mbconv(sum, 25, 6, in, out, width);
         break;
     case MN_OP_COUNT:
         fail();

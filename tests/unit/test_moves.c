@@ -364,6 +364,13 @@ static void test_bad_base(void **state)
     mn_candidates_free(NULL);
 }
 
+static mn_status add_blocks(const mn_genotype *base, mn_candidates **ret, mn_error *err)
+{
+    mn_space space = mn_space_default();
+    space.ops = 1u << MN_OP_CONV_3X3;
+    return mn_moves_neighbours(&space, base, MN_MOVE_BIT(MN_MOVE_ADD_BLOCK), ret, err);
+}
+
 /* Each of the allocations fails once (of augment's many, every 29th): an error and no leak. */
 static void test_out_of_memory(void **state)
 {
@@ -372,8 +379,10 @@ static void test_out_of_memory(void **state)
         move_function *move;
         int allocations; /* the list, its items, a map for each child */
         int step;
-    } cases[] = {
-        {mn_moves_round0, 2, 1}, {mn_moves_augment, 2 + 392, 29}, {mn_moves_trim, 2 + 10, 1}};
+    } cases[] = {{mn_moves_round0, 2, 1},
+                 {mn_moves_augment, 2 + 392, 29},
+                 {mn_moves_trim, 2 + 10, 1},
+                 {add_blocks, 2 + 5, 1}};
     mn_genotype base = sample_base(1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         mn_candidates *list = NULL;
@@ -390,6 +399,12 @@ static void test_out_of_memory(void **state)
         assert_int_equal(status, MN_OK);
         mn_candidates_free(list);
     }
+    mn_space space = mn_space_default();
+    mn_candidate child = {.kind = MN_MOVE_COUNT};
+    callocs_left = 0;
+    assert_int_equal(mn_moves_mutate(&space, &base, MN_MOVES_ALL, 1, &child, NULL), MN_ERR_NOMEM);
+    callocs_left = -1;
+    assert_int_equal(child.kind, MN_MOVE_COUNT);
 }
 
 static void test_names(void **state)
@@ -399,7 +414,8 @@ static void test_names(void **state)
     assert_string_equal(mn_move_name(MN_MOVE_AUGMENT), "augment");
     assert_string_equal(mn_move_name(MN_MOVE_TRIM_LAYER), "trim-layer");
     assert_string_equal(mn_move_name(MN_MOVE_TRIM_EDGE), "trim-edge");
-    assert_string_equal(mn_move_name((mn_move_kind)4), "unknown");
+    assert_string_equal(mn_move_name(MN_MOVE_RANDOM), "random");
+    assert_string_equal(mn_move_name(MN_MOVE_COUNT), "unknown");
 }
 
 int main(void)

@@ -56,9 +56,10 @@ static inline void tiny_data_init(tiny_data *d)
     };
 }
 
-/* Three blocks that have every op, both combines, a stem and odd widths. */
+/* Three blocks that have the paper's ops and identity, both combines, a stem and odd widths. */
 static inline mn_genotype tiny_genotype(mn_head head)
 {
+    enum { ops = MN_OP_IDENTITY + 1 };
     mn_genotype g = {.input = {tiny_h, tiny_w, tiny_c}, .classes = tiny_classes, .head = head};
     g.stem = (mn_stem){.width = 6, .stride = 1};
     g.block_count = 3;
@@ -68,13 +69,40 @@ static inline mn_genotype tiny_genotype(mn_head head)
         block->width = 5 + b;
         block->cell_count = 2;
         for (uint32_t c = 0; c < 2; c++)
-            block->cells[c] = (mn_cell){.in = {0, c},
-                                        .op = {(mn_cell_op)((b * 3 + c) % MN_OP_COUNT),
-                                               (mn_cell_op)((b * 3 + c + 4) % MN_OP_COUNT)},
-                                        .combine = c == 0 ? MN_COMBINE_ADD : MN_COMBINE_CONCAT,
-                                        .out = true};
+            block->cells[c] = (mn_cell){
+                .in = {0, c},
+                .op = {(mn_cell_op)((b * 3 + c) % ops), (mn_cell_op)((b * 3 + c + 4) % ops)},
+                .combine = c == 0 ? MN_COMBINE_ADD : MN_COMBINE_CONCAT,
+                .out = true};
     }
     return g;
+}
+
+/* Two blocks of the other ops, some with a shortcut, behind a stem with a stride. */
+static inline mn_genotype tiny_mobile_genotype(void)
+{
+    mn_genotype g = {.input = {tiny_h, tiny_w, tiny_c}, .classes = tiny_classes, .block_count = 2};
+    g.stem = (mn_stem){.width = 5, .stride = 2};
+    g.blocks[0] = (mn_block){.stride = 1, .width = 5, .cell_count = 2};
+    g.blocks[0].cells[0] = (mn_cell){.op = {MN_OP_IDENTITY, MN_OP_MBCONV_3X3_E3}};
+    g.blocks[0].cells[1] =
+        (mn_cell){.in = {1, 1}, .op = {MN_OP_MBCONV_5X5_E3, MN_OP_IDENTITY}, .out = true};
+    g.blocks[1] = (mn_block){.stride = 2, .width = 7, .cell_count = 2};
+    g.blocks[1].cells[0] = (mn_cell){.op = {MN_OP_MBCONV_3X3_E6, MN_OP_CONV_1X1}, .out = true};
+    g.blocks[1].cells[1] = (mn_cell){.in = {0, 1},
+                                     .op = {MN_OP_MBCONV_5X5_E6, MN_OP_CONV_1X1},
+                                     .combine = MN_COMBINE_CONCAT,
+                                     .out = true};
+    return g;
+}
+
+enum { every_op_count = 3 };
+
+/* Networks that have every op together, and both heads. */
+static inline mn_genotype tiny_every_op(int which)
+{
+    return which == 2 ? tiny_mobile_genotype()
+                      : tiny_genotype(which == 0 ? MN_HEAD_GAP : MN_HEAD_MAXPOOL2);
 }
 
 /* One block, fast to train. */
