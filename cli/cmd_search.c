@@ -239,8 +239,7 @@ static int search(request *r)
 #define INTO(field) offsetof(request, field)
 
 static const char *const presets[] = {"fast", "paper", NULL};
-static const char *const strategies[] = {"augment-trim", NULL};
-static const char *const strategies_planned[] = {"random", "evolution", NULL};
+static const char *const strategies[] = {"augment-trim", "random", "evolution", NULL};
 
 static const mn__option options[] = {
     {.name = "data",
@@ -305,8 +304,7 @@ static const mn__option options[] = {
      .kind = MN__CHOICE,
      .into = INTO(strategy),
      .choices = strategies,
-     .planned = strategies_planned,
-     .help = "augment-trim (default)"},
+     .help = "augment-trim (default); random or evolution, to compare"},
     {.name = "lambda",
      .argument = "X",
      .kind = MN__REAL,

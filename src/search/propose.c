@@ -31,43 +31,38 @@ mn_random mn__propose_stream(const mn__session *session, uint32_t round)
                           0x70726f706f7365); /* "propose" */
 }
 
-/* True when some block has as many cells as the options allow. */
-static bool is_full(const mn__session *session, const mn_genotype *base)
+mn_status mn__candidates_make(uint32_t count, mn_candidates **ret_candidates, mn_error *err)
 {
-    for (uint32_t b = 0; b < base->block_count; b++)
-        if (base->blocks[b].cell_count >= session->opts->max_cells)
-            return true;
-    return false;
+    mn_candidates *candidates = mn_calloc(1, sizeof *candidates);
+    if (candidates != NULL)
+        candidates->items = mn_calloc(count, sizeof *candidates->items);
+    if (candidates == NULL || candidates->items == NULL) {
+        free(candidates);
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    }
+    candidates->count = count;
+    *ret_candidates = candidates;
+    return MN_OK;
 }
 
-mn_status mn__propose_augment_trim(mn__session *session,
-                                   uint32_t round,
-                                   mn__families *families,
-                                   mn_error *err)
+mn_space mn__propose_space(const mn__session *session)
 {
-    const mn__goal *goal = mn__session_goal(session);
-    const mn_genotype *base = &goal->base.genotype;
-    (void)round;
-    families->enough = UINT32_MAX;
-    mn_status status = mn__families_make(families, 2, err);
-    if (status == MN_OK && !goal->base.exists)
-        return mn_moves_round0(&goal->frame, &families->items[0].children, err);
-    if (status != MN_OK)
-        return status;
-    families->items[0].parent = families->items[1].parent = goal->base;
-    if (!is_full(session, base))
-        status = mn_moves_augment(base, &families->items[0].children, err);
-    if (status == MN_OK)
-        status = mn_moves_trim(base, &families->items[1].children, err);
-    return status;
+    mn_space space = mn_space_default();
+    space.max_cells = session->opts->max_cells;
+    return space;
 }
 
 mn_status mn__propose(mn__session *session, uint32_t round, mn__families *families, mn_error *err)
 {
-    if (session->opts->strategy != MN_STRATEGY_AUGMENT_TRIM)
-        return mn_error_set(err,
-                            MN_ERR_UNSUPPORTED,
-                            "strategy %s: does not exist yet",
-                            mn_strategy_name(session->opts->strategy));
+    switch (session->opts->strategy) {
+    case MN_STRATEGY_RANDOM:
+        return mn__propose_random(session, round, families, err);
+    case MN_STRATEGY_EVOLUTION:
+        return mn__propose_evolution(session, round, families, err);
+    case MN_STRATEGY_AUGMENT_TRIM:
+        break;
+    }
+    if (session->opts->preset == MN_PRESET_PAPER)
+        return mn__propose_paper(session, families, err);
     return mn__propose_augment_trim(session, round, families, err);
 }

@@ -32,10 +32,21 @@ mn_status mn__propose_augment_trim(mn__session *session,
                                    uint32_t round,
                                    mn__families *families,
                                    mn_error *err);
+mn_status mn__propose_paper(mn__session *session, mn__families *families, mn_error *err);
 mn_status
 mn__propose_random(mn__session *session, uint32_t round, mn__families *families, mn_error *err);
 mn_status
 mn__propose_evolution(mn__session *session, uint32_t round, mn__families *families, mn_error *err);
+
+/* Room for `count` candidates, zeroed; freed by mn_candidates_free(). */
+mn_status mn__candidates_make(uint32_t count, mn_candidates **ret_candidates, mn_error *err);
+
+/* Of random networks and mutations many are not new or do not fit: how many are made for each that
+ * is wanted. */
+enum { mn__propose_attempts = 16 };
+
+/* The space of all strategies. */
+mn_space mn__propose_space(const mn__session *session);
 
 /* The random stream of a round's proposals. */
 mn_random mn__propose_stream(const mn__session *session, uint32_t round);

@@ -27,20 +27,10 @@ load_genotype(mn_study *study, const char *id, mn_genotype *ret_genotype, mn_err
  * before it was shown. */
 static mn_status recall(mn__session *session, const mn_round_row *row, mn_error *err)
 {
-    mn__base next = {.exists = true, .run = {.seed = 0}};
-    bool found = false;
+    mn__base next = {.exists = true};
     mn_status status = load_genotype(session->study, row->best_id, &next.genotype, err);
-    memcpy(next.run.genotype_id, row->best_id, sizeof next.run.genotype_id);
-    /* Its last run: the rung is not in the row. */
-    for (uint32_t rung = mn__rung_last(session) + 1; rung > 0 && !found && status == MN_OK;
-         rung--) {
-        mn_run_row run;
-        next.run.rung = rung - 1;
-        status = mn_study_get_run(session->study, &next.run, &run, &found, err);
-        found = found && !run.failed;
-    }
-    if (status == MN_OK && !found)
-        status = mn_error_set(err, MN_ERR_DB, "run of %s: not in the study", row->best_id);
+    if (status == MN_OK)
+        status = mn__rungs_last_run(session, row->best_id, &next.run, err);
     if (status == MN_OK)
         mn__session_goal(session)->base = next;
     return status == MN_OK ? mn__best_of_round(session, err) : status;

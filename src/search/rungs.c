@@ -86,6 +86,26 @@ mn_status mn__rungs_top(
     return status;
 }
 
+mn_status
+mn__rungs_last_run(mn__session *session, const char *id, mn_run_key *ret_key, mn_error *err)
+{
+    mn_run_key key = {.seed = 0};
+    memcpy(key.genotype_id, id, sizeof key.genotype_id);
+    for (uint32_t rung = mn__rung_last(session) + 1; rung > 0; rung--) {
+        mn_run_row row;
+        bool found = false;
+        key.rung = rung - 1;
+        mn_status status = mn_study_get_run(session->study, &key, &row, &found, err);
+        if (status != MN_OK)
+            return status;
+        if (found && !row.failed) {
+            *ret_key = key;
+            return MN_OK;
+        }
+    }
+    return mn_error_set(err, MN_ERR_DB, "network %s: no run in the study", id);
+}
+
 static mn_status identity_map(const mn_genotype *genotype, mn_layer_map *ret_map, mn_error *err)
 {
     uint32_t count = mn_genotype_layer_count(genotype);

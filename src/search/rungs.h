@@ -49,6 +49,11 @@ void mn__rung_size(const mn__session *session,
 mn_status mn__rungs_top(
     mn__session *session, uint32_t limit, mn_run_key *ret_keys, uint32_t *ret_count, mn_error *err);
 
+/* The key of a network's run at the highest rung of a round that it finished. MN_ERR_DB when it has
+ * none. */
+mn_status
+mn__rungs_last_run(mn__session *session, const char *id, mn_run_key *ret_key, mn_error *err);
+
 /* The last rung of a round. */
 uint32_t mn__rung_last(const mn__session *session);
 

@@ -176,6 +176,33 @@ class SearchTest(unittest.TestCase):
         last = query(self.study, "SELECT * FROM runs WHERE rung = 2 ORDER BY val_accuracy DESC")
         self.assertEqual(set(finalists), {x["genotype_id"] for x in last[:2]})
 
+    def test_strategies(self):
+        """Random search and evolution train what fits, unranked, whatever the jobs and kills."""
+        for strategy in ("random", "evolution"):
+            options = dict(BASE, strategy=strategy, top_k=8, rounds=4, rungs=2, finalists=1,
+                           rung_images=20, rung_epochs=1)
+            self.study = self.folder / strategy
+            process = self.start(options)
+            while process.poll() is None and len(self.runs()) < 20:
+                time.sleep(0.02)
+            self.kill(process)
+            self.run_search(options)
+            self.check_reference(dict(options, jobs=1))
+            for r in query(self.study, "SELECT * FROM rounds"):
+                self.assertEqual((r["trained"] + r["failed"], r["ranked"]), (8, 0))
+            made = query(self.study, "SELECT * FROM genotypes WHERE state = 'chosen'")
+            self.assertEqual(len(made), 32)
+            self.assertLessEqual(max(m["total_bytes"] for m in made), BASE["total"])
+            parents = {r: {m["parent_id"] for m in made if m["round"] == r} for r in range(4)}
+            young = {m["id"] for m in made if m["round"] in (0, 1)}
+            self.assertEqual([parents[0], parents[1]], [{""}, {""}])
+            if strategy == "random":
+                self.assertEqual([parents[2], parents[3]], [{""}, {""}])
+            else:  # two rounds of eight are the population; the oldest eight have gone by round 3
+                self.assertLessEqual(parents[2], young)
+                self.assertLessEqual(parents[3], {m["id"] for m in made if m["round"] in (1, 2)})
+                self.assertGreater(len(parents[3]), 1)
+
     def test_several_bounds(self):
         """Each bound has a network of its own; a kill and the jobs change nothing."""
         options = dict(BASE, total=20000, total2=12000, total3=7000, bound_count=3, rungs=2,

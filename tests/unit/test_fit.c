@@ -1,0 +1,105 @@
+/* Widths that fit, against a walk over every factor of the table. */
+#include "test.h"
+
+#include <math.h>
+
+#include "memnet/moves.h"
+#include "search/fit.h"
+#include "search/measure.h"
+#include "search/options.h"
+
+static mn_genotype sample(uint64_t seed)
+{
+    mn_error err;
+    mn_space space = mn_space_default();
+    mn_genotype result;
+    mn_genotype frame = {.input = {9, 8, 3}, .classes = 4, .block_count = 3};
+    static const uint32_t strides[] = {1, 2, 2};
+    space.max_blocks = 4;
+    space.max_cells = 3;
+    for (uint32_t b = 0; b < 3; b++) {
+        frame.blocks[b].stride = strides[b];
+        frame.blocks[b].width = 8U << b;
+    }
+    assert_ok(mn_moves_random(&space, &frame, seed, &result, &err), &err);
+    return result;
+}
+
+/* All widths by 2^(step/8), as docs/search.md says: down to a multiple of four where there was one,
+ * at least that. */
+static mn_genotype scaled(const mn_genotype *genotype, int step)
+{
+    mn_genotype result = *genotype;
+    for (uint32_t b = 0; step != 0 && b <= result.block_count; b++) {
+        uint32_t *width = b == 0 ? &result.stem.width : &result.blocks[b - 1].width;
+        uint32_t grain = *width % 4 == 0 ? 4 : 1;
+        uint32_t wanted = (uint32_t)floor(*width * pow(2.0, step / 8.0));
+        wanted -= wanted % grain;
+        if (*width > 0)
+            *width = wanted < grain ? grain : wanted > MN_MAX_WIDTH ? MN_MAX_WIDTH : wanted;
+    }
+    return result;
+}
+
+static bool keeps(const mn_genotype *genotype, const mn_bound *bound)
+{
+    mn_error err;
+    mn__needs n;
+    assert_ok(mn__measure(genotype, MN_PRECISION_FLOAT32, &n, &err), &err);
+    return mn__bound_keeps(bound, n.weights_bytes, n.arena_bytes, n.macs);
+}
+
+/* Memory grows with the widths, so the plain answer is the largest factor before the first that
+ * does not fit (from below). */
+static void check(const mn_genotype *genotype, const mn_bound *bound, bool grow)
+{
+    mn_error err;
+    mn_genotype result = *genotype;
+    bool fits = false;
+    assert_ok(mn__keeps(genotype, bound, MN_PRECISION_FLOAT32, &fits, &err), &err);
+    assert_int_equal(fits, keeps(genotype, bound));
+    assert_ok(mn__fit_widths(&result, bound, MN_PRECISION_FLOAT32, grow, &err), &err);
+    mn_genotype expected = *genotype;
+    if (!fits || grow)
+        for (int step = -24; step <= 24; step++) {
+            mn_genotype tried = scaled(genotype, step);
+            if (!keeps(&tried, bound))
+                break;
+            expected = tried;
+        }
+    assert_true(mn_genotype_equal(&result, &expected));
+    if (fits && !grow)
+        assert_true(mn_genotype_equal(&result, genotype));
+}
+
+static void test_against_every_factor(void **state)
+{
+    (void)state;
+    uint32_t narrowed = 0;
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        mn_genotype genotype = sample(seed);
+        mn__needs n;
+        assert_int_equal(mn__measure(&genotype, MN_PRECISION_FLOAT32, &n, NULL), MN_OK);
+        const mn_bound bounds[] = {{.total_bytes = n.total_bytes / 2},
+                                   {.total_bytes = 3 * n.total_bytes},
+                                   {.total_bytes = n.total_bytes},
+                                   {.ram_bytes = n.arena_bytes, .flash_bytes = n.weights_bytes / 2},
+                                   {.total_bytes = 1 << 26, .max_macs = n.macs / 2},
+                                   {.total_bytes = 16}};
+        for (size_t b = 0; b < sizeof bounds / sizeof bounds[0]; b++) {
+            check(&genotype, &bounds[b], false);
+            check(&genotype, &bounds[b], true);
+            mn_genotype result = genotype;
+            assert_int_equal(mn__fit_widths(&result, &bounds[b], MN_PRECISION_FLOAT32, false, NULL),
+                             MN_OK);
+            narrowed += !mn_genotype_equal(&result, &genotype);
+        }
+    }
+    assert_true(narrowed > 12);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_every_factor)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
