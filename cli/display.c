@@ -118,11 +118,26 @@ void mn__display_status(const mn_progress *progress, size_t columns, char ret[MN
         ret[columns] = '\0';
 }
 
+/* How the time is shared. */
+static void plan_text(const mn_progress *p, char ret[MN__LINE_BYTES])
+{
+    int64_t all = p->left_ms + p->elapsed_ms;
+    snprintf(ret,
+             MN__LINE_BYTES,
+             "plan: %s to search, %s to train finalists",
+             mn__duration_text(p->search_ms).text,
+             mn__duration_text(all - p->search_ms).text);
+}
+
 void mn__display_landed(const mn_progress *p, char ret[MN__LINE_BYTES])
 {
     char phase[96];
     char work[128] = "";
     char best[256] = "no result yet";
+    if (strcmp(p->phase, "plan") == 0) {
+        plan_text(p, ret);
+        return;
+    }
     phase_text(p, phase, sizeof phase);
     if (strcmp(p->phase, "round") == 0)
         snprintf(work,

@@ -50,9 +50,9 @@ MN_API mn_status mn_strategy_parse(const char *text, mn_strategy *ret_strategy, 
 
 /** What a search is doing; passed to the progress function. Strings are borrowed for the call. */
 typedef struct mn_progress {
-    const char *phase;              /**< "round", "exhausted" (nothing new fits the bound),
-                                         "finals", "test" or "done" */
-    uint32_t round;                 /**< current round, from 0 */
+    const char *phase; /**< "plan" (how the time is shared), "round", "exhausted" (nothing new fits
+                          the bound), "finals", "test" or "done" */
+    uint32_t round;    /**< current round, from 0 */
     uint32_t jobs_done, jobs_total; /**< trainings of this round or of the finals */
     uint32_t fits;                  /**< candidates of this round that keep the bound */
     uint32_t generated;             /**< candidates of this round */
@@ -60,6 +60,8 @@ typedef struct mn_progress {
     uint64_t best_bytes;            /**< total of that network */
     uint64_t bound_bytes;           /**< total_bytes, or ram_bytes + flash_bytes, of the bound that
                                          the round or the finals work for */
+    int64_t search_ms;              /**< share of --time that rounds get */
+    uint32_t epochs;                /**< of each training of the finals */
     uint32_t rung, rung_count;      /**< stage of a round's trainings, from 0, of how many */
     int64_t elapsed_ms;             /**< active time of the study */
     int64_t left_ms;                /**< of --time; negative when there is no time bound */
@@ -83,7 +85,8 @@ typedef struct mn_search_opts {
     uint64_t seed;           /**< Default 1. */
     uint32_t max_cells;      /**< C_max: the search stops growing there, default 13. */
     uint32_t finalists;      /**< Networks trained from scratch at the end, default 2. */
-    uint32_t finalist_seeds; /**< Trainings of each, default 1. */
+    uint32_t finalist_seeds; /**< Trainings of each, default 1; under `time_ms` at least, up to 3
+                                when each gets 60 epochs. */
     uint32_t finalist_epochs; /**< Under `rounds`; under `time_ms` the time decides. Default 12. */
     uint32_t rungs;           /**< Stages of a round's trainings, default 2: at each the best third
                                    goes on to the next, with three times the images. */

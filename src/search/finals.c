@@ -27,8 +27,13 @@ static const double planned_share = 0.93;
 /* What evaluating an image costs beside training on it: a forward pass instead of three. */
 static const double evaluation_cost = 1.0 / 3.0;
 
+/* Where the time allows so many epochs to each of several seeds, they are trained: the mean of a
+ * few tells finalists apart, and more epochs than these add little. */
+enum { most_seeds = 3, enough_epochs = 60 };
+
 typedef struct finals_plan {
     uint32_t epochs;
+    uint32_t seeds; /* trainings of each finalist */
     uint32_t count;
     char ids[most_finalists][MN_STUDY_ID_BYTES];
 } finals_plan;
@@ -108,27 +113,37 @@ image_ms(mn__session *session, const mn_run_key *keys, uint32_t count, double *r
     return MN_OK;
 }
 
-/* As many epochs as the time that is left allows on the workers there are. */
+/* Epochs that the time that is left allows, on the workers there are, to this many trainings of
+ * `ms` a training image. */
+static uint32_t affordable(const mn__session *session, uint32_t trainings, double ms)
+{
+    const mn_search_opts *opts = session->opts;
+    uint32_t turns = (trainings + opts->jobs - 1) / opts->jobs;
+    double work = epoch_work(session, session->dataset->train.count);
+    double left = (double)(opts->time_ms - mn__session_elapsed_ms(session)) * planned_share /
+                  (opts->bound_count - session->goal);
+    double epochs = ms > 0.0 ? left / (ms * work * turns) : least_epochs;
+    return epochs < least_epochs  ? least_epochs
+           : epochs > most_epochs ? most_epochs
+                                  : (uint32_t)epochs;
+}
+
 static mn_status
 choose_epochs(mn__session *session, const mn_run_key *keys, finals_plan *plan, mn_error *err)
 {
     const mn_search_opts *opts = session->opts;
     double ms = 0.0;
     plan->epochs = opts->finalist_epochs;
+    plan->seeds = opts->finalist_seeds;
     if (opts->time_ms == 0)
         return MN_OK;
     mn_status status = image_ms(session, keys, plan->count, &ms, err);
     if (status != MN_OK)
         return status;
-    uint32_t trainings = plan->count * opts->finalist_seeds;
-    uint32_t turns = (trainings + opts->jobs - 1) / opts->jobs;
-    double work = epoch_work(session, session->dataset->train.count);
-    double left = (double)(opts->time_ms - mn__session_elapsed_ms(session)) * planned_share /
-                  (opts->bound_count - session->goal);
-    double epochs = ms > 0.0 ? left / (ms * work * turns) : least_epochs;
-    plan->epochs = epochs < least_epochs  ? least_epochs
-                   : epochs > most_epochs ? most_epochs
-                                          : (uint32_t)epochs;
+    while (plan->seeds < most_seeds &&
+           affordable(session, plan->count * (plan->seeds + 1), ms) >= enough_epochs)
+        plan->seeds++;
+    plan->epochs = affordable(session, plan->count * plan->seeds, ms);
     return MN_OK;
 }
 
@@ -160,7 +175,7 @@ store_plan(mn__session *session, uint32_t number, const finals_plan *plan, mn_er
                                "epochs",
                                (int)plan->epochs,
                                "seeds",
-                               (int)session->opts->finalist_seeds,
+                               (int)plan->seeds,
                                "finalists",
                                ids);
     char *detail = object == NULL || !complete ? NULL : json_dumps(object, JSON_COMPACT);
@@ -178,9 +193,12 @@ static mn_status parse_plan(const char *detail, finals_plan *ret_plan, mn_error 
     json_t *object = NULL;
     const json_t *ids = NULL;
     int64_t epochs = 0;
+    int64_t seeds = 0;
     mn_status status = mn_json_parse(plan_event, detail, strlen(detail), 1 << 20, &object, err);
     if (status == MN_OK)
         status = mn_json_get_integer(object, plan_event, "epochs", 1, 100000, &epochs, err);
+    if (status == MN_OK)
+        status = mn_json_get_integer(object, plan_event, "seeds", 1, 64, &seeds, err);
     if (status == MN_OK)
         status = mn_json_get_array(object, plan_event, "finalists", 1, most_finalists, &ids, err);
     for (size_t i = 0; status == MN_OK && i < json_array_size(ids); i++) {
@@ -191,6 +209,7 @@ static mn_status parse_plan(const char *detail, finals_plan *ret_plan, mn_error 
             memcpy(plan.ids[plan.count++], id, MN_STUDY_ID_BYTES);
     }
     plan.epochs = (uint32_t)epochs;
+    plan.seeds = (uint32_t)seeds;
     json_decref(object);
     if (status == MN_OK)
         *ret_plan = plan;
@@ -262,7 +281,6 @@ static bool mean_of(const mn__training *trainings,
 
 static mn_status find_winner(const mn__training *trainings,
                              const finals_plan *plan,
-                             uint32_t seeds,
                              mn_best_row *ret_row,
                              uint32_t *ret_index,
                              mn_error *err)
@@ -271,7 +289,7 @@ static mn_status find_winner(const mn__training *trainings,
     for (uint32_t i = 0; i < plan->count; i++) {
         double mean = 0.0;
         const mn__training *best = NULL;
-        if (!mean_of(&trainings[(size_t)i * seeds], seeds, &mean, &best))
+        if (!mean_of(&trainings[(size_t)i * plan->seeds], plan->seeds, &mean, &best))
             continue;
         if (winner == MN_NONE || mean > ret_row->val_accuracy) {
             winner = i;
@@ -343,14 +361,14 @@ static mn_status crown(mn__session *session,
     mn_best_row row = {.bound_bytes = mn__session_goal(session)->bytes,
                        .test_accuracy = (double)NAN};
     uint32_t winner = 0;
-    uint32_t seeds = session->opts->finalist_seeds;
     bool stays = false;
-    mn_status status = find_winner(trainings, plan, seeds, &row, &winner, err);
+    mn_status status = find_winner(trainings, plan, &row, &winner, err);
     if (status == MN_OK)
         status = former_is_better(session, &row, &stays, err);
     if (status != MN_OK || stays)
         return status;
-    status = read_test(session, number, trainings[(size_t)winner * seeds].genotype, &row, err);
+    const mn_genotype *genotype = trainings[(size_t)winner * plan->seeds].genotype;
+    status = read_test(session, number, genotype, &row, err);
     return status == MN_OK ? mn__best_publish(session, &row, err) : status;
 }
 
@@ -358,21 +376,21 @@ mn_status mn__finals_run(mn__session *session, uint32_t stage, mn_error *err)
 {
     finals_plan plan = {0};
     uint32_t number = number_of(session, stage);
-    uint32_t seeds = session->opts->finalist_seeds;
     mn_genotype *genotypes = NULL;
     mn__training *trainings = NULL;
     mn_status status = make_plan(session, number, &plan, err);
     if (status != MN_OK)
         return status;
     session->progress.phase = "finals";
+    session->progress.epochs = plan.epochs;
     genotypes = mn_calloc(plan.count, sizeof *genotypes);
-    trainings = mn_calloc((size_t)plan.count * seeds, sizeof *trainings);
+    trainings = mn_calloc((size_t)plan.count * plan.seeds, sizeof *trainings);
     if (genotypes == NULL || trainings == NULL)
         status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
     for (uint32_t i = 0; i < plan.count && status == MN_OK; i++) {
         status = load_genotype(session->study, plan.ids[i], &genotypes[i], err);
-        for (uint32_t s = 0; s < seeds && status == MN_OK; s++) {
-            mn__training *t = &trainings[(size_t)i * seeds + s];
+        for (uint32_t s = 0; s < plan.seeds && status == MN_OK; s++) {
+            mn__training *t = &trainings[(size_t)i * plan.seeds + s];
             *t = (mn__training){.key = {.seed = s, .rung = MN_STUDY_FINALS_RUNG + number},
                                 .genotype = &genotypes[i],
                                 .train = &session->finals,
@@ -383,7 +401,7 @@ mn_status mn__finals_run(mn__session *session, uint32_t stage, mn_error *err)
         }
     }
     if (status == MN_OK)
-        status = mn__session_train(session, trainings, plan.count * seeds, err);
+        status = mn__session_train(session, trainings, plan.count * plan.seeds, err);
     if (status == MN_OK)
         status = crown(session, number, &plan, trainings, err);
     free(trainings);

@@ -207,6 +207,11 @@ static mn_status search(mn__session *s, mn_error *err)
     int64_t finals_time_ms = 0;
     mn_status status = mn__finals_planned(s, &stages, &finals_time_ms, err);
     bool frozen = stages > 0 && s->opts->time_ms <= finals_time_ms;
+    if (status == MN_OK && s->opts->time_ms != 0) {
+        s->progress.phase = "plan";
+        s->progress.search_ms = (int64_t)(search_share * (double)s->opts->time_ms);
+        mn__session_tell(s, true);
+    }
     if (status == MN_OK)
         status = run_rounds(s, frozen, err);
     if (status == MN_OK)
