@@ -81,6 +81,8 @@ typedef struct mn_search_opts {
     mn_strategy strategy;    /**< Default MN_STRATEGY_AUGMENT_TRIM. */
     double lambda;           /**< Weight of accuracy in the score, [0, 1], default 0.5. */
     uint32_t top_k;          /**< Candidates trained in a round, default 8. */
+    uint32_t neighbours;     /**< Of the base, brought under the bound and ranked in a round of `fast`,
+                                default 256. */
     uint32_t jobs;           /**< Worker processes, default: online processors. Never in results. */
     uint64_t seed;           /**< Default 1. */
     uint32_t max_cells;      /**< C_max: the search stops growing there, default 13. */

@@ -16,18 +16,14 @@ static mn_status deploy(const mn_genotype *genotype, mn_graph **ret_deployed, mn
     return status;
 }
 
-mn_status mn__measure(const mn_genotype *genotype,
-                      mn_precision precision,
-                      mn__needs *ret_needs,
-                      mn_error *err)
+static mn_status
+measure(const mn_genotype *genotype, const mn_plan_opts *opts, mn__needs *ret_needs, mn_error *err)
 {
     mn_graph *deployed = NULL;
     mn_plan *plan = NULL;
-    mn_plan_opts opts = mn_plan_opts_default();
-    opts.precision = precision;
     mn_status status = deploy(genotype, &deployed, err);
     if (status == MN_OK)
-        status = mn_plan_create(deployed, &opts, &plan, err);
+        status = mn_plan_create(deployed, opts, &plan, err);
     if (status == MN_OK)
         *ret_needs = (mn__needs){.weights_bytes = plan->weights_bytes,
                                  .arena_bytes = plan->arena_bytes,
@@ -37,6 +33,19 @@ mn_status mn__measure(const mn_genotype *genotype,
     mn_graph_free(deployed);
     return status;
 }
+
+mn_status mn__measure(const mn_genotype *genotype,
+                      mn_precision precision,
+                      mn__needs *ret_needs,
+                      mn_error *err)
+{
+    mn_plan_opts opts = mn_plan_opts_default();
+    opts.precision = precision;
+    return measure(genotype, &opts, ret_needs, err);
+}
+
+/* States of the search for an order when only the fit of widths hangs on it. */
+enum { brief_states = 64 };
 
 static size_t limit(uint64_t bytes)
 {

@@ -52,6 +52,7 @@ mn_search_opts mn_search_opts_default(void)
         .preset = MN_PRESET_FAST,
         .lambda = 0.5,
         .top_k = 8,
+        .neighbours = 256,
         .jobs = processors < 1    ? 1
                 : processors > 64 ? 64
                                   : (uint32_t)processors,
@@ -144,6 +145,8 @@ mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
     if (status == MN_OK)
         status = check_count("top-k", opts->top_k, 100000, err);
     if (status == MN_OK)
+        status = check_count("neighbours", opts->neighbours, 100000, err);
+    if (status == MN_OK)
         status = check_count("jobs", opts->jobs, 256, err);
     if (status == MN_OK)
         status = check_count("max cells", opts->max_cells, MN_MAX_CELLS, err);
@@ -165,42 +168,45 @@ mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
 mn_status mn__search_opts_print(const mn_search_opts *opts, char **ret_json, mn_error *err)
 {
     const mn_bound *b = &opts->bounds[0]; /* the others are rows of the study's bounds */
-    json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, "
-                               "s:i, s:i, s:i, s:I}",
-                               "memory",
-                               (json_int_t)b->total_bytes,
-                               "ram",
-                               (json_int_t)b->ram_bytes,
-                               "flash",
-                               (json_int_t)b->flash_bytes,
-                               "max_macs",
-                               (json_int_t)b->max_macs,
-                               "precision",
-                               mn_precision_name(opts->precision),
-                               "preset",
-                               mn_preset_name(opts->preset),
-                               "strategy",
-                               mn_strategy_name(opts->strategy),
-                               "lambda",
-                               opts->lambda,
-                               "top_k",
-                               (int)opts->top_k,
-                               "rounds",
-                               (int)opts->rounds,
-                               "max_cells",
-                               (int)opts->max_cells,
-                               "finalists",
-                               (int)opts->finalists,
-                               "finalist_seeds",
-                               (int)opts->finalist_seeds,
-                               "finalist_epochs",
-                               (int)opts->finalist_epochs,
-                               "rungs",
-                               (int)opts->rungs,
-                               "rung_epochs",
-                               (int)opts->rung_epochs,
-                               "rung_images",
-                               (json_int_t)opts->rung_images);
+    json_t *object =
+        json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, s:i, "
+                  "s:i, s:i, s:i, s:I}",
+                  "memory",
+                  (json_int_t)b->total_bytes,
+                  "ram",
+                  (json_int_t)b->ram_bytes,
+                  "flash",
+                  (json_int_t)b->flash_bytes,
+                  "max_macs",
+                  (json_int_t)b->max_macs,
+                  "precision",
+                  mn_precision_name(opts->precision),
+                  "preset",
+                  mn_preset_name(opts->preset),
+                  "strategy",
+                  mn_strategy_name(opts->strategy),
+                  "lambda",
+                  opts->lambda,
+                  "top_k",
+                  (int)opts->top_k,
+                  "neighbours",
+                  (int)opts->neighbours,
+                  "rounds",
+                  (int)opts->rounds,
+                  "max_cells",
+                  (int)opts->max_cells,
+                  "finalists",
+                  (int)opts->finalists,
+                  "finalist_seeds",
+                  (int)opts->finalist_seeds,
+                  "finalist_epochs",
+                  (int)opts->finalist_epochs,
+                  "rungs",
+                  (int)opts->rungs,
+                  "rung_epochs",
+                  (int)opts->rung_epochs,
+                  "rung_images",
+                  (json_int_t)opts->rung_images);
     char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
     json_decref(object);
     if (text == NULL)

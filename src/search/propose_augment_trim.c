@@ -8,9 +8,8 @@
 #include "base/size.h"
 #include "search/propose.h"
 
-/* So many neighbours are brought under the bound and ranked in a round of `fast`: enough of every
- * kind, and a plan of each takes milliseconds. */
-enum { most_neighbours = 256, random_starts = 64 };
+/* Of what a later round looks at, round 0 looks at so many random networks. */
+enum { random_starts_part = 4 };
 
 mn_status mn__propose_paper(mn__session *session, mn__families *families, mn_error *err)
 {
@@ -34,12 +33,13 @@ propose_starts(mn__session *session, uint32_t round, mn__families *families, mn_
     const mn_genotype *frame = &mn__session_goal(session)->frame;
     mn_space space = mn__propose_space(session);
     mn_random random = mn__propose_stream(session, round);
+    uint32_t starts = (session->opts->neighbours + random_starts_part - 1) / random_starts_part;
     mn_status status = mn__families_make(families, 2, err);
     if (status == MN_OK)
         status = mn_moves_round0(frame, &families->items[0].children, err);
     if (status == MN_OK)
-        status = mn__candidates_make(random_starts, &families->items[1].children, err);
-    for (uint32_t i = 0; i < random_starts && status == MN_OK; i++) {
+        status = mn__candidates_make(starts, &families->items[1].children, err);
+    for (uint32_t i = 0; i < starts && status == MN_OK; i++) {
         mn_candidate *child = &families->items[1].children->items[i];
         child->kind = MN_MOVE_RANDOM;
         status = mn_moves_random(&space, frame, mn_random_next(&random), &child->genotype, err);
@@ -111,12 +111,12 @@ mn_status mn__propose_augment_trim(mn__session *session,
     status = mn_moves_neighbours(
         &space, &goal->base.genotype, MN_MOVES_ALL, &families->items[0].children, err);
     mn_candidates *all = families->items[0].children;
-    if (status != MN_OK || all->count <= most_neighbours)
+    if (status != MN_OK || all->count <= session->opts->neighbours)
         return status;
     marks = mn_calloc(all->count, sizeof *marks);
     if (marks == NULL)
         return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    status = mark_share(all, most_neighbours, &random, marks, err);
+    status = mark_share(all, session->opts->neighbours, &random, marks, err);
     if (status == MN_OK)
         keep_marked(all, marks);
     free(marks);

@@ -4,9 +4,12 @@
  */
 #include "search/round.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "search/best.h"
+#include "search/ranking.h"
 #include "search/rungs.h"
 
 /* Reads the genotype of a row of the study. */
@@ -70,20 +73,52 @@ static uint32_t how_many(const mn_search_opts *opts, uint32_t round)
                                                                             : opts->top_k;
 }
 
+/* How the round was ranked, beside what its trainings then said (docs/study.md, events). */
+static mn_status put_ranking(mn__session *session,
+                             uint32_t round,
+                             const mn__pool *pool,
+                             const mn__rungs_result *result,
+                             const mn__ranking *ranking,
+                             mn_error *err)
+{
+    char *detail = NULL;
+    mn_status status = mn__ranking_print(ranking, pool, result->first_accuracy, &detail, err);
+    if (status == MN_OK)
+        status = mn_study_put_event(session->study, "ranking", round, detail, err);
+    free(detail);
+    return status;
+}
+
+/* Only augment-trim has more candidates than it trains. */
+static mn_status
+choose(mn__session *session, uint32_t round, mn__pool *pool, mn__learned *learned, mn_error *err)
+{
+    mn_status status = MN_OK;
+    learned->ranking = (mn__ranking){.name = "none", .size_tau = (double)NAN};
+    if (session->opts->strategy == MN_STRATEGY_AUGMENT_TRIM)
+        status = mn__learned_make(session, round, learned, err);
+    mn__ranker ranker = mn__ranker_learned(learned);
+    return status == MN_OK ? mn__pool_choose(pool, &ranker, how_many(session->opts, round), err)
+                           : status;
+}
+
 static mn_status
 train_and_decide(mn__session *session, uint32_t round, mn__pool *pool, mn_error *err)
 {
-    mn__ranker ranker = mn__ranker_by_size();
+    mn__learned learned = {0};
     mn__rungs_result result = {0};
-    mn_status status = mn__pool_choose(pool, &ranker, how_many(session->opts, round), err);
+    mn_status status = choose(session, round, pool, &learned, err);
     if (status == MN_OK)
         status = mn__pool_store(session, pool, round, err);
     if (status == MN_OK)
         status = mn__rungs_run(session, round, pool, &result, err);
     if (status == MN_OK)
+        status = put_ranking(session, round, pool, &result, &learned.ranking, err);
+    if (status == MN_OK)
         status = decide(session, round, pool, &result, err);
     session->progress.jobs_done = session->progress.jobs_total = result.trained;
     mn__rungs_done(&result);
+    mn__learned_done(&learned);
     return status;
 }
 

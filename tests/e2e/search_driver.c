@@ -42,6 +42,7 @@ static const option options[] = {
     OPTION("time_ms", time_ms),
     OPTION("rounds", rounds),
     OPTION("top_k", top_k),
+    OPTION("neighbours", neighbours),
     OPTION("jobs", jobs),
     OPTION("seed", seed),
     OPTION("max_cells", max_cells),

@@ -21,7 +21,8 @@ from search_data import (database_hash, everything, files, processes_marked, que
 
 DRIVER = ""
 BASE = {"total": 12000, "rounds": 2, "top_k": 4, "jobs": 2, "rung_epochs": 2,
-        "finalist_epochs": 4, "rungs": 1, "seed": 7}
+        "finalist_epochs": 4, "rungs": 1, "neighbours": 40,
+        "seed": 7}
 # That finals are ever planned for (src/search/finals.c).
 MOST_EPOCHS = 200
 # The first rung of finals (include/memnet/study.h).
@@ -69,14 +70,14 @@ class SearchTest(unittest.TestCase):
     def run_search(self, options, **more):
         """Ends well; what it printed."""
         process = self.start(options, **more)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
         self.assertEqual((process.returncode, err), (0, ""))
         return out
 
     def fail_search(self, options, status, text, **more):
         """Ends with this status and one line that has the text."""
         process = self.start(options, **more)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=240)
         self.assertEqual((process.returncode, err.count("\n")), (status, 1), err)
         self.assertIn(text, err)
         return err
@@ -263,7 +264,8 @@ class SearchTest(unittest.TestCase):
     def check_idle(self, out):
         """A search that trained nothing and did not read the test set."""
         self.assertTrue(out.splitlines()[-1].startswith("done"))
-        self.assertNotIn("jobs 0/", out)
+        self.assertEqual([line for line in out.splitlines()
+                          if "jobs 0/" in line and not line.startswith("plan")], [])
         self.assertNotIn("test ", out)
 
     # ---- refused ---------------------------------------------------------------------------------
@@ -354,7 +356,7 @@ class SearchTest(unittest.TestCase):
                 while process.poll() is None and len(self.runs()) < done + 3:
                     time.sleep(0.01)  # two deaths of one job would end the search
             time.sleep(0.01)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=240)
         self.assertEqual((process.returncode, err), (0, ""))
         self.assertGreater(killed, 0)
         self.check_reference(LONG)
@@ -464,7 +466,7 @@ class SearchTest(unittest.TestCase):
         places = set()
         for limit in (1 << 12, 60000, 200000, 320000, 700000, 1500000):
             process = self.start(options, limit=limit)
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=240)
             if process.returncode == 0:
                 break
             self.assertEqual(err.count("\n"), 1, err)
