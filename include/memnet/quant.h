@@ -59,7 +59,7 @@ MN_API void mn_quant_free(mn_quant *quant);
 
 /** Tests every number against the graph and the ranges above: MN_ERR_MISMATCH, MN_ERR_FORMAT or
  * MN_ERR_UNSUPPORTED name node and number. Values of one class of mn_quant_classes() share one
- * grid, and no sum of a layer can leave int32_t: what passes here runs in every plan. */
+ * grid, and no sum can leave int32_t: what passes here runs in every plan. */
 MN_API mn_status mn_quant_check(const mn_graph *deployed, const mn_quant *quant, mn_error *err);
 
 /**
@@ -71,10 +71,6 @@ MN_API mn_status mn_quant_check(const mn_graph *deployed, const mn_quant *quant,
  * @param ret_class  (nodes) the first node of each node's class.
  */
 MN_API void mn_quant_classes(const mn_graph *deployed, uint32_t *ret_class);
-
-/** Whether no way of summing one output, over inputs as they are or less their zero point, leaves
- * int32_t: 256 * sum of |weight| + |bias| <= INT32_MAX. */
-MN_API bool mn_quant_sum_fits(int64_t sum_of_weights, int64_t bias);
 
 /** Sides of a node's weight table: `outputs` filters, each of `filter` weights. Zeros for nodes
  * without weights. */
