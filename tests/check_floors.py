@@ -15,8 +15,9 @@ HEIGHT = {
 # Public headers and the floors that own them.
 PUBLIC = {
     "status": "base", "graph": "graph", "tensors": "graph", "deploy": "graph", "model": "graph",
+    "quant": "graph",
     "dataset": "data", "batches": "data", "study": "study", "genotype": "space", "moves": "space",
-    "plan": "plan", "onnx": "onnx", "emit": "emit", "train": "train", "quant": "graph",
+    "plan": "plan", "onnx": "onnx", "emit": "emit", "train": "train",
     "qat": "quant", "search": "search", "worker": "search",
 }
 # data/ describes images with graph/'s mn_shape and model/'s mn_preprocessing: types only.
