@@ -17,7 +17,8 @@ PUBLIC = {
     "status": "base", "graph": "graph", "tensors": "graph", "deploy": "graph", "model": "graph",
     "quant": "graph", "quantize": "quant",
     "dataset": "data", "batches": "data", "study": "study", "genotype": "space", "moves": "space",
-    "plan": "plan", "onnx": "onnx", "emit": "emit", "train": "train", "search": "search", "worker": "search",
+    "plan": "plan", "onnx": "onnx", "emit": "emit", "train": "train",
+    "qat": "quant", "search": "search", "worker": "search",
 }
 # data/ describes images with graph/'s mn_shape and model/'s mn_preprocessing: types only.
 ALLOWED_SIDEWAYS = {("data", "graph")}

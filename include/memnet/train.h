@@ -25,9 +25,11 @@ typedef enum mn_schedule {
 /** The type of activations and their gradients. Weights, batch statistics, weight gradients and the
  * optimiser are float32 always. */
 typedef enum mn_compute {
-    MN_COMPUTE_AUTO,    /**< The faster of the two on this machine. */
+    MN_COMPUTE_AUTO,    /**< The faster of the two on this machine; float32 of a network with
+                         * fake_quant nodes or int8_weights. */
     MN_COMPUTE_FLOAT32, /**< Everywhere. */
-    MN_COMPUTE_BF16     /**< Only where the processor multiplies bf16 (AVX512-BF16). */
+    MN_COMPUTE_BF16     /**< Only where the processor multiplies bf16 (AVX512-BF16), and no int8
+                         * grid is in play. */
 } mn_compute;
 
 typedef struct mn_train_opts {
@@ -55,6 +57,10 @@ typedef struct mn_train_opts {
                                    * 5e-4), largest eigenvalue first. Of n numbers a patch there are
                                    * 2n such filters; a layer of fewer has the first of them, in a
                                    * layer of more the rest stays as initialised. Default false. */
+    bool int8_weights;            /**< The network computes with weights of convolutions and fully
+                                   * connected layers as int8 can hold them, per output channel
+                                   * scale * q, q in [-127,127], scale = max |w| / 127; gradients go
+                                   * to the exact weights. Default false. */
     mn_schedule schedule;         /**< Default MN_SCHEDULE_ONE_CYCLE. */
     mn_augmentation augmentation; /**< Default: crop padding 2, random flip, else none. */
     uint64_t seed;                /**< Of initial weights, order and augmentation; default 1. */
@@ -72,7 +78,7 @@ typedef struct mn_arena mn_arena;
 
 /** Everything is borrowed while the trainer lives. */
 typedef struct mn_trainer_setup {
-    const mn_graph *graph;     /**< Before the deploy pass: batch norms unfolded. One input. */
+    const mn_graph *graph;     /**< One input. Batch norms unfolded, or a deployed graph. */
     const mn_dataset *dataset; /**< NULL: the trainer can only evaluate what is passed to it. */
     const uint32_t *indices;   /**< Which training images to learn from. */
     uint32_t index_count;

@@ -57,6 +57,10 @@ void MN_NAME(mn__join)(const mn__view *views,
                        uint32_t view_count,
                        const mn__maps *out,
                        size_t image);
+void MN_NAME(mn__fake_quant)(const mn__view *view,
+                             const mn__grid *grid,
+                             const mn__maps *out,
+                             size_t image);
 void MN_NAME(mn__store_slope)(const mn__slope *slope,
                               const mn__maps *addend,
                               const mn__maps *out,
@@ -69,6 +73,10 @@ void MN_NAME(mn__from_float)(const float *in,
                              const mn__maps *out,
                              size_t image);
 
+void MN_NAME(mn__quantise_weights)(const float *weights,
+                                   uint32_t channels,
+                                   size_t count,
+                                   float *out);
 float MN_NAME(mn__dot)(const float *a, const float *b, size_t count);
 void MN_NAME(mn__add_scaled)(float *sum, float factor, const float *a, size_t count);
 void MN_NAME(mn__add)(float *sum, const float *a, size_t count);

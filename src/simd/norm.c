@@ -1,6 +1,6 @@
 /*
- * Passes over one image of stored maps: sums of views, statistics, gradients through batch norm and
- * clamp where a kernel cannot take them on the way. All limited by memory.
+ * Passes over one image of stored maps: sums of views, rounding to a grid, statistics, gradients
+ * through batch norm and clamp where a kernel cannot take them on the way. All limited by memory.
  */
 #include <math.h>
 
@@ -68,6 +68,28 @@ void MN_NAME(mn__join)(const mn__view *views,
         } else {
             for (size_t i = 0; i < plane; i += MN_LANES)
                 element_store(to + i, read_view(&first, i) + read_view(&second, i));
+        }
+    }
+}
+
+/* A division, not a product with the inverse: no compiler can contract it with the sum behind it,
+ * so that every table rounds alike. */
+void MN_NAME(mn__fake_quant)(const mn__view *view,
+                             const mn__grid *grid,
+                             const mn__maps *out,
+                             size_t image)
+{
+    const size_t plane = plane_of(out);
+    const vec scale = vec_all(grid->scale);
+    const vec low = vec_all(grid->low);
+    const vec high = vec_all(grid->high);
+    const vec half = vec_all(0.5f);
+    for (uint32_t b = 0; b < out->blocks; b++) {
+        element *to = block_to(out, image, b);
+        reader r = open_view(view, image, b);
+        for (size_t i = 0; i < plane; i += MN_LANES) {
+            vec steps = vec_clamp(read_view(&r, i) / scale, low, high);
+            element_store(to + i, vec_floor(steps + half) * scale);
         }
     }
 }

@@ -92,6 +92,11 @@ typedef struct mn__depthwise_pass {
     const float *factor; /* (rows,columns): results are multiplied by it; NULL: not */
 } mn__depthwise_pass;
 
+/* Numbers scale * k, k whole and in [low,high], 0 among them. |low| and |high| <= 2^24. */
+typedef struct mn__grid {
+    float scale, low, high;
+} mn__grid;
+
 /* Hyper-parameters of one optimiser step (Nesterov momentum, coupled weight decay). */
 typedef struct mn__sgd {
     float rate, momentum, decay;
@@ -150,6 +155,13 @@ typedef struct mn__simd {
 
     /* out = the views' sum (1 or 2 views), block by block of one image. */
     void (*join)(const mn__view *views, uint32_t view_count, const mn__maps *out, size_t image);
+    /* out = the number of the grid that is nearest to the view, halves upwards:
+     * scale * floor(clamp(z / scale, low, high) + 1/2), the same bits from the same z in every
+     * table of floats. What is not a number stays so. */
+    void (*fake_quant)(const mn__view *view,
+                       const mn__grid *grid,
+                       const mn__maps *out,
+                       size_t image);
     /* out = slope + addend; addend may be out, or NULL. */
     void (*store_slope)(const mn__slope *slope,
                         const mn__maps *addend,
@@ -166,6 +178,11 @@ typedef struct mn__simd {
 
     /* Elements of a filter from floats of the same layout (bf16: lanes paired). */
     void (*convert_filter)(const float *filter, uint32_t blocks_at_once, size_t count, void *out);
+    /* out = weights as int8 can hold them, channel by channel: number i belongs to channel
+     * i % channels, and becomes s * floor(w / s + 1/2) with s = max |w| of its channel / 127.
+     * `channels` is 1 or a multiple of the lanes, `count` a multiple of both; the same bits in
+     * every table. A channel of zeros stays so. */
+    void (*quantise_weights)(const float *weights, uint32_t channels, size_t count, float *out);
     float (*dot)(const float *a, const float *b, size_t count);
     void (*add_scaled)(float *sum, float factor, const float *a, size_t count);
     void (*add)(float *sum, const float *a, size_t count);

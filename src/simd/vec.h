@@ -33,6 +33,13 @@ MN_INLINE void vec_store(float *p, vec v)
     memcpy(p, &v, sizeof v);
 }
 
+/* x where it is larger, else y. */
+MN_INLINE vec vec_larger(vec x, vec y)
+{
+    ivec larger = x > y;
+    return (vec)((larger & (ivec)x) | (~larger & (ivec)y));
+}
+
 /* Minus zero, not plus: that is x for every x, and costs nothing. */
 MN_INLINE vec vec_all(float x)
 {
@@ -68,6 +75,11 @@ MN_INLINE void element_store(element *p, vec v)
 
 /* What is not a number stays so: the operand order matters. */
 #if defined(__AVX512F__)
+MN_INLINE vec vec_floor(vec x)
+{
+    return (vec)_mm512_floor_ps((__m512)x);
+}
+
 MN_INLINE vec vec_clamp(vec x, vec low, vec high)
 {
     return (vec)_mm512_min_ps((__m512)high, _mm512_max_ps((__m512)low, (__m512)x));
@@ -96,6 +108,23 @@ MN_INLINE vec vec_inside(vec d, vec z, vec low, vec high)
 {
     return (vec)((ivec)d & (z > low) & (z < high));
 }
+
+#if defined(__AVX2__)
+MN_INLINE vec vec_floor(vec x)
+{
+    return (vec)_mm256_floor_ps((__m256)x);
+}
+#else
+/* Of numbers within int32_t. */
+MN_INLINE vec vec_floor(vec x)
+{
+    ivec is_number = x == x;
+    vec number = (vec)((ivec)x & is_number);
+    vec whole = __builtin_convertvector(__builtin_convertvector(number, ivec), vec);
+    vec down = whole - (vec)((ivec)vec_all(1.0f) & (whole > number));
+    return vec_select(is_number, down, x);
+}
+#endif
 #endif
 
 #endif

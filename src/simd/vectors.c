@@ -1,5 +1,6 @@
 /*
- * Loops over plain vectors of floats: the fully connected layer, sums of threads, the optimiser.
+ * Loops over plain vectors of floats: the fully connected layer, sums of threads, the optimiser,
+ * weights as int8 holds them.
  */
 #include "simd/kernels.h"
 
@@ -34,6 +35,40 @@ void MN_NAME(mn__add)(float *restrict sum, const float *restrict a, size_t count
 {
     for (size_t i = 0; i < count; i++)
         sum[i] += a[i];
+}
+
+MN_INLINE vec absolute(vec x)
+{
+    return (vec)((ivec)x & INT32_MAX);
+}
+
+/* The step of int8 weights, that of zeros being 1; of all of them together when `joint`. */
+static vec weight_scale(const float *weights, size_t stride, size_t count, bool joint)
+{
+    vec most = vec_all(0.0f);
+    for (size_t i = 0; i < count; i += stride) {
+        vec x = absolute(vec_load(weights + i));
+        most = vec_larger(x, most);
+    }
+    for (int k = 0; k < MN_LANES && joint; k++)
+        most = vec_larger(vec_all(most[k]), most);
+    vec scale = most / vec_all(127.0f);
+    return vec_larger(scale, (vec)((ivec)vec_all(1.0f) & (scale == vec_all(0.0f))));
+}
+
+void MN_NAME(mn__quantise_weights)(const float *restrict weights,
+                                   uint32_t channels,
+                                   size_t count,
+                                   float *restrict out)
+{
+    const bool joint = channels == 1;
+    const size_t stride = joint ? MN_LANES : channels;
+    const vec half = vec_all(0.5f);
+    for (size_t first = 0; first < stride; first += MN_LANES) {
+        vec scale = weight_scale(weights + first, stride, count - first, joint);
+        for (size_t i = first; i < count; i += stride)
+            vec_store(out + i, vec_floor(vec_load(weights + i) / scale + half) * scale);
+    }
 }
 
 void MN_NAME(mn__sgd)(const mn__sgd *step,

@@ -60,7 +60,8 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
     mn_buffer_printf(&text,
                      " epochs=%u batch=%u rate=%.9g momentum=%.9g decay=%.9g smoothing=%.9g"
                      " schedule=%d crop=%u flip=%d cutout=%u seed=%" PRIu64 " threads=%u"
-                     " compute=%s beta_rate=%.9g average=%.9g dirac=%d whiten=%d mixup=%.9g",
+                     " compute=%s beta_rate=%.9g average=%.9g dirac=%d whiten=%d mixup=%.9g"
+                     " int8_weights=%d",
                      o->epochs,
                      trainer->net->opts.batch,
                      (double)o->learning_rate,
@@ -78,7 +79,8 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
                      (double)o->average,
                      (int)o->dirac,
                      (int)o->whiten,
-                     (double)o->augmentation.mixup);
+                     (double)o->augmentation.mixup,
+                     (int)o->int8_weights);
     mn_status status = mn_buffer_take(&text, ret_text, err);
     mn_buffer_done(&text);
     return status;

@@ -153,21 +153,41 @@ mn__gradient_give(mn__network *net, mn__value *value, mn__gradient *gradient, mn
     return status == MN_OK ? add_store(net, gradient, target, value, err) : status;
 }
 
+/* Clamps of one number may come in any order. */
+static bool same_but_clamp(const mn__gradient *slope, const mn__value *through)
+{
+    return slope->through != NULL && slope->a == NULL &&
+           slope->through->storage == through->storage && slope->through->scale == through->scale &&
+           slope->through->shift == through->shift;
+}
+
 mn_status mn__slope_create(mn__network *net,
-                           mn__gradient *dz,
+                           mn__value *value,
                            const mn__value *through,
                            mn__gradient **ret_slope,
                            mn_error *err)
 {
     mn__gradient *slope = NULL;
-    mn_status status = create(net, &slope, err);
+    mn_status status = MN_OK;
+    float low = through->low;
+    float high = through->high;
+    const bool merges = same_but_clamp(value->gradient, through);
+    if (merges) {
+        low = value->gradient->low > low ? value->gradient->low : low;
+        high = value->gradient->high < high ? value->gradient->high : high;
+    } else {
+        status = mn__gradient_store(net, value, err);
+    }
+    if (status == MN_OK)
+        status = create(net, &slope, err);
     if (status != MN_OK)
         return status;
+    mn__gradient *dz = merges ? value->gradient->base : value->gradient;
     slope->storage = (mn__storage){.whole = &dz->storage};
     slope->base = dz;
     slope->through = through;
-    slope->low = through->low;
-    slope->high = through->high;
+    slope->low = low;
+    slope->high = high;
     dz->references++;
     *ret_slope = slope;
     return MN_OK;

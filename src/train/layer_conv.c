@@ -12,9 +12,10 @@ typedef struct conv_state {
     mn__value *out;
     const mn__parameter *weight;
     mn__sliding *sliding;
-    uint32_t band;                          /* output rows that are computed from one padded copy */
-    char *forward_filter, *backward_filter; /* elements; forward is weight->value where floats do */
-    float *transposed;                      /* the backward filter in floats */
+    uint32_t band;              /* output rows that are computed from one padded copy */
+    const void *forward_filter; /* elements: `converted`, or weight->seen where floats do */
+    char *converted, *backward_filter;
+    float *transposed; /* the backward filter in floats */
     mn__gradient *out_gradient;
     mn__target target; /* out NULL: the input wants no gradient */
 } conv_state;
@@ -316,7 +317,7 @@ static void transpose_filter(const conv_state *s)
         for (uint32_t i = 0; i < w->columns; i += lanes)
             for (uint32_t t = 0; t < w->taps; t++) {
                 const float *from =
-                    w->value + mn__filter_at(lanes, w->columns, w->rows, w->taps, o, i, t);
+                    w->seen + mn__filter_at(lanes, w->columns, w->rows, w->taps, o, i, t);
                 float *to =
                     s->transposed + mn__filter_at(lanes, w->rows, w->columns, w->taps, i, o, t);
                 size_t from_row = mn__filter_at(lanes, w->columns, w->rows, w->taps, o, i + 1, t) -
@@ -348,8 +349,8 @@ static void refresh_filters(const void *context, bool train)
     const conv_state *s = context;
     const mn__parameter *w = s->weight;
     (void)train;
-    if (s->forward_filter != (const char *)w->value)
-        convert(s, w->value, w->rows, w->columns, w->taps, s->forward_filter);
+    if (s->converted != NULL)
+        convert(s, w->seen, w->rows, w->columns, w->taps, s->converted);
     if (s->transposed == NULL)
         return;
     transpose_filter(s);
@@ -362,12 +363,12 @@ static mn_status create_filters(mn__network *net, conv_state *s, uint32_t node, 
 {
     const size_t count = s->weight->count;
     const bool floats = net->opts.simd->element_bytes == sizeof(float);
-    void *forward = s->weight->value;
+    void *converted = NULL;
     void *transposed = NULL;
     void *backward = NULL;
     mn_status status = MN_OK;
     if (!floats)
-        status = mn__network_alloc(net, count, net->opts.simd->element_bytes, &forward, err);
+        status = mn__network_alloc(net, count, net->opts.simd->element_bytes, &converted, err);
     if (status == MN_OK && s->in->wants_gradient)
         status = mn__network_alloc(net, count, sizeof(float), &transposed, err);
     backward = transposed;
@@ -375,7 +376,8 @@ static mn_status create_filters(mn__network *net, conv_state *s, uint32_t node, 
         status = mn__network_alloc(net, count, net->opts.simd->element_bytes, &backward, err);
     if (status != MN_OK)
         return status;
-    s->forward_filter = forward;
+    s->converted = converted;
+    s->forward_filter = floats ? (const void *)s->weight->seen : converted;
     s->transposed = transposed;
     s->backward_filter = backward;
     mn__step step = {

@@ -22,7 +22,7 @@ static void image_forward(const void *context, const mn__worker *worker, uint32_
     mn__view view = mn__view_of(s->net, s->in);
     simd->to_float(&view, image, floats);
     for (uint32_t k = 0; k < s->classes; k++)
-        logits[k] = simd->dot(s->weight->value + k * s->in_count, floats, s->in_count) +
+        logits[k] = simd->dot(s->weight->seen + k * s->in_count, floats, s->in_count) +
                     (s->bias == NULL ? 0.0f : s->bias->value[k]);
 }
 
@@ -41,7 +41,7 @@ static void image_backward(const void *context, const mn__worker *worker, uint32
         gradient[i] = 0.0f;
     for (uint32_t k = 0; k < s->classes; k++) {
         simd->add_scaled(share + k * s->in_count, logits[k], floats, s->in_count);
-        simd->add_scaled(gradient, logits[k], s->weight->value + k * s->in_count, s->in_count);
+        simd->add_scaled(gradient, logits[k], s->weight->seen + k * s->in_count, s->in_count);
         if (s->bias != NULL)
             mn__parameter_share(s->bias, worker->slice)[k] += logits[k];
     }

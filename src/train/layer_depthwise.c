@@ -48,7 +48,7 @@ static void image_forward(const void *context, const mn__worker *worker, uint32_
         simd->pad_float(&pad, &view, image, padded);
         simd->depthwise(&pass,
                         padded,
-                        s->weight->value + (size_t)b * s->weight->taps * simd->lanes,
+                        s->weight->seen + (size_t)b * s->weight->taps * simd->lanes,
                         (char *)out.data + at * simd->element_bytes,
                         NULL,
                         counts ? sums + (size_t)b * simd->lanes : NULL,
@@ -73,7 +73,7 @@ data_block(const depthwise_state *s, uint32_t block, uint32_t image, const float
         size_t from_at = image * from.image_stride + at;
         simd->depthwise(&pass,
                         padded,
-                        s->weight->value + (size_t)block * s->weight->taps * simd->lanes,
+                        s->weight->seen + (size_t)block * s->weight->taps * simd->lanes,
                         (char *)to.data + to_at * simd->element_bytes,
                         adds ? (const char *)from.data + from_at * simd->element_bytes : NULL,
                         NULL,

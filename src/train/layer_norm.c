@@ -95,7 +95,7 @@ static void finish(const void *context, bool train)
     }
 }
 
-static void finish_bias(const void *context, bool train)
+static void begin_bias(const void *context, bool train)
 {
     const norm_state *s = context;
     (void)train;
@@ -152,9 +152,7 @@ norm_backward(mn__network *net, const mn__layer *layer, mn__gradient *out_gradie
 {
     norm_state *s = layer->state;
     (void)out_gradient; /* replaced where it is a slope itself */
-    mn_status status = mn__gradient_store(net, s->out, err);
-    if (status == MN_OK)
-        status = mn__slope_create(net, s->out->gradient, s->out, &s->slope, err);
+    mn_status status = mn__slope_create(net, s->out, s->out, &s->slope, err);
     if (status != MN_OK)
         return status;
     mn__uses_gradient(net, s->slope);
@@ -218,13 +216,9 @@ static mn_status arrange_statistics(mn__network *net, norm_state *s, mn__value *
     return status;
 }
 
-/* The view, the step whose end computes it, and the layer. */
-static mn_status add_view(mn__network *net,
-                          uint32_t n,
-                          norm_state *s,
-                          mn__value *in,
-                          void (*end)(const void *context, bool train),
-                          mn_error *err)
+/* The view, the step that computes it (at its end; a bias at once, so that readers need not wait
+ * for all images), and the layer. */
+static mn_status add_view(mn__network *net, uint32_t n, norm_state *s, mn__value *in, mn_error *err)
 {
     mn_status status = mn__statistics_create(net, in->lanes, &s->gradient_sums, err);
     if (status == MN_OK)
@@ -233,14 +227,14 @@ static mn_status add_view(mn__network *net,
         return status;
     s->out->scale = s->scale;
     s->out->shift = s->shift;
-    s->out->ready = mn__next_step(net);
+    s->out->ready = s->gamma == NULL ? MN_NONE : mn__next_step(net);
     mn__wants_scratch(net, (size_t)2 * in->lanes * sizeof(float));
     mn__uses_value(net, in);
     double elements = s->sums_here ? (double)in->shape.h * in->shape.w * in->lanes : 0.0;
     mn__step step = {.node = n,
-                     .begin = begin,
+                     .begin = s->gamma == NULL ? begin_bias : begin,
                      .image = s->sums_here ? image_sums : NULL,
-                     .end = end,
+                     .end = s->gamma == NULL ? NULL : finish,
                      .context = s,
                      .work = {.kind = "batch norm",
                               .flops = 3.0 * elements,
@@ -278,7 +272,7 @@ mn_status mn__norm_build(mn__network *net, uint32_t n, mn_error *err)
     if (status == MN_OK)
         status = arrange_statistics(net, s, in, err);
     if (status == MN_OK)
-        status = add_view(net, n, s, in, finish, err);
+        status = add_view(net, n, s, in, err);
     if (status != MN_OK)
         return status;
     if (net->fused_relu[n] != MN_NONE)
@@ -304,7 +298,7 @@ mn_status mn__bias_build(mn__network *net,
     *s = (norm_state){.net = net, .in = from, .beta = &net->parameters[tensor]};
     status = alloc_vectors(net, s, err);
     if (status == MN_OK)
-        status = add_view(net, n, s, from, finish_bias, err);
+        status = add_view(net, n, s, from, err);
     if (status == MN_OK)
         *ret_value = s->out;
     return status;

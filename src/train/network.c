@@ -86,11 +86,24 @@ static bool shares_value(const mn__network *net, uint32_t n)
            (node->prim == MN_PRIM_RELU && net->fused_relu[node->inputs[0]] == n);
 }
 
-/* Logits are not blocked as every layer expects its input to be: only the loss reads them. */
-static mn_status check_inputs(const mn__network *net, const mn_node *node, mn_error *err)
+bool mn__makes_logits(const mn_graph *graph, uint32_t n)
 {
+    const mn_node *node = mn_graph_node(graph, n);
+    if (node->prim == MN_PRIM_FAKE_QUANT)
+        node = mn_graph_node(graph, node->inputs[0]);
+    return node->prim == MN_PRIM_FULLY_CONNECTED;
+}
+
+/* Logits are not blocked as every layer expects its input to be: only the loss reads them, and a
+ * last node that rounds them. */
+static mn_status check_inputs(const mn__network *net, uint32_t n, mn_error *err)
+{
+    const mn_node *node = mn_graph_node(net->graph, n);
+    if (n == mn_graph_output(net->graph, 0) && mn__makes_logits(net->graph, n) &&
+        node->prim == MN_PRIM_FAKE_QUANT)
+        return MN_OK;
     for (uint32_t i = 0; i < node->input_count; i++)
-        if (mn_graph_node(net->graph, node->inputs[i])->prim == MN_PRIM_FULLY_CONNECTED)
+        if (mn__makes_logits(net->graph, node->inputs[i]))
             return mn_error_set(err,
                                 MN_ERR_UNSUPPORTED,
                                 "%s: a %s node behind a fully connected one cannot be trained",
@@ -112,7 +125,7 @@ static mn_status build_node(mn__network *net, uint32_t n, mn_error *err)
     if (node->prim == MN_PRIM_FULLY_CONNECTED && node->act != MN_ACT_NONE)
         return mn_error_set(
             err, MN_ERR_UNSUPPORTED, "%s: an activation of logits cannot be trained", node->name);
-    mn_status status = check_inputs(net, node, err);
+    mn_status status = check_inputs(net, n, err);
     if (status == MN_OK)
         status = build(net, n, err);
     if (status == MN_OK && node->act != MN_ACT_NONE)

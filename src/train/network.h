@@ -73,7 +73,7 @@ typedef struct mn__value {
     mn__storage *storage;
     const float *scale, *shift; /* view: (lanes); NULL: as stored */
     float low, high;
-    uint32_t ready;             /* the step whose end computes scale and shift */
+    uint32_t ready; /* the step whose end computes scale and shift; MN_NONE: its begin */
     mn__statistics *statistics; /* wanted by a batch norm from the layer that makes the value */
     bool makes_statistics;      /* that layer can */
     bool wants_gradient;
@@ -94,6 +94,8 @@ typedef struct mn__parameter {
     const uint32_t *row_channel;        /* (rows) logical row or MN_NONE; NULL: all, in order */
     const uint32_t *column_channel;     /* (columns), likewise */
     float *value, *gradient, *velocity; /* gradient and velocity NULL for running statistics */
+    const float *seen;                  /* what layers compute with: value, or weights on int8's
+                                         * grid, as of the last refresh */
     float *partial;                     /* (slices - 1, count): gradients of the other workers */
     size_t count;                       /* floats stored, padding included */
     bool decays;
@@ -150,7 +152,8 @@ typedef struct mn__network_opts {
     uint32_t batch;
     uint32_t slices; /* threads */
     const mn__simd *simd;
-    bool separate; /* every buffer has memory of its own: for tests of the planned places */
+    bool int8_weights; /* layers see weights as int8 holds them */
+    bool separate;     /* every buffer has memory of its own: for tests of the planned places */
 } mn__network_opts;
 
 struct mn__network {
@@ -184,6 +187,9 @@ mn_status mn__network_create(const mn_graph *graph,
                              mn__network **ret_net,
                              mn_error *err);
 void mn__network_free(mn__network *net);
+
+/* Whether a node is a fully connected layer, or rounds one's logits. */
+bool mn__makes_logits(const mn_graph *graph, uint32_t node);
 
 /* Runs on images (batch,C,H,W) plain, and yields the logits. */
 void mn__network_forward(mn__network *net, const float *images, bool train);
@@ -275,9 +281,11 @@ mn_status mn__gradient_store(mn__network *net, mn__value *value, mn_error *err);
 /* Contributes an existing gradient of the same shape as it is. */
 mn_status
 mn__gradient_give(mn__network *net, mn__value *value, mn__gradient *gradient, mn_error *err);
-/* A slope from dz, the gradient of `through`; holds a reference on dz. One reference. */
+/* The gradient of `value` taken through the view `through`: a slope on that gradient, stored first
+ * where it is a slope itself; or on what is under it, where both do no more than clamp one view.
+ * One reference. */
 mn_status mn__slope_create(mn__network *net,
-                           mn__gradient *dz,
+                           mn__value *value,
                            const mn__value *through,
                            mn__gradient **ret_slope,
                            mn_error *err);
@@ -331,6 +339,11 @@ mn_status mn__add_build(mn__network *net, uint32_t node, mn_error *err);
 mn_status mn__concat_build(mn__network *net, uint32_t node, mn_error *err);
 mn_status mn__relu_build(mn__network *net, uint32_t node, mn_error *err);
 mn_status mn__fake_quant_build(mn__network *net, uint32_t node, mn_error *err);
+/* The gradient of `through`, a view of the layer's input, becomes the input's. */
+mn_status mn__clamp_backward(mn__network *net,
+                             const mn__layer *layer,
+                             mn__gradient *out_gradient,
+                             mn_error *err);
 /* Adds the activation `act` behind `from` and yields its value. */
 mn_status mn__activation_build(mn__network *net,
                                uint32_t node,

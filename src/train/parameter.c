@@ -1,6 +1,7 @@
 /*
  * Parameters: storage as the kernels read it, the gradient in the same layout (so the optimiser
- * runs over both in one pass), and the way to and from plain tensors. Invariant: lanes without a
+ * runs over both in one pass), the copy of weights on the grid of int8 that layers may compute with
+ * instead, and the way to and from plain tensors. Invariant: lanes without a
  * channel hold zero.
  */
 #include <string.h>
@@ -21,6 +22,54 @@ static mn_status count_floats(const mn__parameter *p, size_t *ret_count, mn_erro
     return MN_OK;
 }
 
+/* ---- weights as int8 holds them ---------------------------------------------------------------
+ */
+
+typedef struct int8_state {
+    const mn__network *net;
+    const mn__parameter *from;
+    float *to;
+} int8_state;
+
+/* Channels lie side by side in lanes, or one after another in a matrix. */
+static void refresh_int8(const void *context, bool train)
+{
+    const int8_state *s = context;
+    const mn__parameter *p = s->from;
+    const mn__simd *simd = s->net->opts.simd;
+    (void)train;
+    for (uint32_t row = 0; row < p->rows;) {
+        uint32_t rows = p->kind == MN__MATRIX ? 1 : simd->lanes;
+        if (p->kind == MN__FILTER && p->rows - row >= 2 * simd->lanes)
+            rows = 2 * simd->lanes;
+        size_t at = p->count / p->rows * row;
+        size_t count = p->count / p->rows * rows;
+        simd->quantise_weights(p->value + at, rows, count, s->to + at);
+        row += rows;
+    }
+}
+
+/* The step comes before those of the layer, which copy what it yields. */
+static mn_status see_int8(mn__network *net, uint32_t tensor, mn_error *err)
+{
+    mn__parameter *p = &net->parameters[tensor];
+    void *block = NULL;
+    void *floats = NULL;
+    mn_status status = mn__network_alloc(net, 1, sizeof(int8_state), &block, err);
+    if (status == MN_OK)
+        status = mn__network_alloc(net, p->count, sizeof(float), &floats, err);
+    if (status != MN_OK)
+        return status;
+    int8_state *s = block;
+    *s = (int8_state){.net = net, .from = p, .to = floats};
+    p->seen = s->to;
+    mn__step step = {.node = mn_graph_tensor(net->graph, tensor)->node,
+                     .begin = refresh_int8,
+                     .context = s,
+                     .work = {.kind = "int8 weights"}};
+    return mn__program_add(net, &net->refresh, &step, err);
+}
+
 mn_status mn__parameter_init(mn__network *net, uint32_t tensor, bool trainable, mn_error *err)
 {
     mn__parameter *p = &net->parameters[tensor];
@@ -36,10 +85,11 @@ mn_status mn__parameter_init(mn__network *net, uint32_t tensor, bool trainable, 
     if (status != MN_OK)
         return status;
     p->value = blocks[0];
+    p->seen = blocks[0];
     p->gradient = blocks[1];
     p->velocity = blocks[2];
     p->partial = blocks[3];
-    return MN_OK;
+    return net->opts.int8_weights && p->kind != MN__VECTOR ? see_int8(net, tensor, err) : MN_OK;
 }
 
 float *mn__parameter_share(const mn__parameter *p, uint32_t slice)

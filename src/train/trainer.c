@@ -23,7 +23,8 @@ static mn_status check_setup(const mn_trainer_setup *setup, mn_error *err)
     const mn_dataset *dataset = setup->dataset;
     if (status != MN_OK)
         return status;
-    if (mn_graph_output_count(setup->graph) != 1 || last->prim != MN_PRIM_FULLY_CONNECTED)
+    if (mn_graph_output_count(setup->graph) != 1 ||
+        !mn__makes_logits(setup->graph, mn_graph_output(setup->graph, 0)))
         return mn_error_set(
             err, MN_ERR_UNSUPPORTED, "%s: expected a fully connected layer at the end", last->name);
     if (dataset == NULL)
@@ -72,11 +73,30 @@ static mn_status start_batches(mn_trainer *trainer, mn_error *err)
     return mn_batches_create(&opts, &trainer->batches, err);
 }
 
-/* NULL: bf16 is asked for and is not here. */
-static const mn__simd *choose_simd(mn_compute compute)
+/* A network of int8 grids: bf16, of eight bits itself, would round between their numbers. */
+static bool is_quantised(const mn_trainer_setup *setup)
 {
-    const mn__simd *bf16 = compute == MN_COMPUTE_FLOAT32 ? NULL : mn__simd_choose(true);
-    return bf16 == NULL && compute != MN_COMPUTE_BF16 ? mn__simd_choose(false) : bf16;
+    bool quantised = setup->opts.int8_weights;
+    for (uint32_t n = 0; n < mn_graph_node_count(setup->graph) && !quantised; n++)
+        quantised = mn_graph_node(setup->graph, n)->prim == MN_PRIM_FAKE_QUANT;
+    return quantised;
+}
+
+static mn_status
+choose_simd(const mn_trainer_setup *setup, const mn__simd **ret_simd, mn_error *err)
+{
+    const mn_compute compute = setup->opts.compute;
+    const bool floats = compute == MN_COMPUTE_FLOAT32 || is_quantised(setup);
+    const mn__simd *bf16 = floats ? NULL : mn__simd_choose(true);
+    if (floats && compute == MN_COMPUTE_BF16)
+        return mn_error_set(
+            err, MN_ERR_UNSUPPORTED, "compute: bf16 cannot hold the grids of a quantised network");
+    if (bf16 == NULL && compute == MN_COMPUTE_BF16)
+        return mn_error_set(err,
+                            MN_ERR_UNSUPPORTED,
+                            "compute: this processor has no bf16 instructions (AVX512-BF16)");
+    *ret_simd = bf16 == NULL ? mn__simd_choose(false) : bf16;
+    return MN_OK;
 }
 
 /* A copy of the numbers that are given, or random ones. */
@@ -120,14 +140,10 @@ mn_status mn_trainer_create(const mn_trainer_setup *setup, mn_trainer **ret_trai
     uint32_t batch = setup->opts.batch;
     if (setup->dataset != NULL && setup->index_count < batch)
         batch = setup->index_count;
-    const mn__network_opts opts = {.batch = batch,
-                                   .slices =
-                                       setup->opts.threads < batch ? setup->opts.threads : batch,
-                                   .simd = choose_simd(setup->opts.compute)};
-    if (opts.simd == NULL)
-        status = mn_error_set(err,
-                              MN_ERR_UNSUPPORTED,
-                              "compute: this processor has no bf16 instructions (AVX512-BF16)");
+    mn__network_opts opts = {.batch = batch,
+                             .slices = setup->opts.threads < batch ? setup->opts.threads : batch,
+                             .int8_weights = setup->opts.int8_weights};
+    status = choose_simd(setup, &opts.simd, err);
     if (status == MN_OK && setup->arena == NULL)
         status = mn_arena_create(&trainer->own_arena, err);
     if (status == MN_OK)

@@ -382,6 +382,9 @@ static void test_other_trainings(void **state)
     s.opts.dirac = true;
     refuse_for(&v, &s, "trained with 'dirac=0', now 'dirac=1'");
     s = v.setup;
+    s.opts.int8_weights = true;
+    refuse_for(&v, &s, "trained with 'int8_weights=0', now 'int8_weights=1'");
+    s = v.setup;
     s.opts.schedule = MN_SCHEDULE_COSINE;
     refuse_for(&v, &s, "trained with 'schedule=1', now 'schedule=0'");
     s = v.setup;

@@ -247,6 +247,89 @@ static void test_not_a_number(void **state)
     simd_for_all(nan_case, 50, 25);
 }
 
+/* ---- fake_quant ------------------------------------------------------------------------------ */
+
+static float on_grid(const mn__grid *grid, float z)
+{
+    float steps = z / grid->scale;
+    steps = steps < grid->low ? grid->low : steps;
+    steps = steps > grid->high ? grid->high : steps;
+    return floorf(steps + 0.5f) * grid->scale;
+}
+
+/* Views with coefficients are rounded before the grid sees them, and how is a table's own affair;
+ * one without shows what is stored, so that every bit is known. */
+static void fake_quant_case(const mn__simd *simd, mn_random *random)
+{
+    static const mn__grid grids[] = {{0.25f, -128.0f, 127.0f},
+                                     {0.5f, -3.0f, 2.0f},
+                                     {0.037f, -128.0f, 127.0f},
+                                     {1e-30f, -255.0f, 0.0f},
+                                     {1e30f, 0.0f, 255.0f},
+                                     {0.3f, -1.0f, 16777216.0f}};
+    const mn__grid *grid = &grids[mn_random_below(random, sizeof grids / sizeof grids[0])];
+    seen_maps m = seen_maps_make(simd, random);
+    mn__maps to = m.view.maps;
+    const uint32_t image = mn_random_below(random, seen_images);
+    area out = maps_make(simd, random, &to, false, false);
+    m.view.scale = m.view.shift = NULL;
+    for (size_t i = 0; i < maps_elements(simd, &to); i++) { /* halves, and what is next to them */
+        float x = ((float)mn_random_below(random, 12) - 5.5f) * grid->scale;
+        x = coin(random) ? x : nextafterf(x, coin(random) ? -INFINITY : INFINITY);
+        if (coin(random))
+            element_put(simd, m.view.maps.data, image * m.view.maps.image_stride + i, x);
+    }
+    element_put(simd, m.view.maps.data, image * m.view.maps.image_stride, NAN);
+    simd->fake_quant(&m.view, grid, &to, image);
+    for (size_t at = 0; at < out.bytes / simd->element_bytes; at++) {
+        size_t i;
+        if (!in_image(simd, &to, image, at, &i)) {
+            assert_true(area_untouched(&out, at, simd->element_bytes));
+            continue;
+        }
+        float x = element_get(simd, m.view.maps.data, image * m.view.maps.image_stride + i);
+        float actual = element_get(simd, out.data, at);
+        float z = x < m.view.low ? m.view.low : x;
+        float q = simd_round(simd, on_grid(grid, z > m.view.high ? m.view.high : z));
+        if (i == 0 ? !isnan(actual) : actual != q)
+            fail_msg("%s: %.9g on a grid of %g: %.9g, expected %.9g",
+                     simd->name,
+                     (double)x,
+                     (double)grid->scale,
+                     (double)actual,
+                     (double)q);
+    }
+    area_done(&out);
+    seen_maps_done(&m);
+}
+
+static void fake_quant_view_case(const mn__simd *simd, mn_random *random)
+{
+    const mn__grid grid = {0.5f, -2.0f, 3.0f};
+    seen_maps m = seen_maps_make(simd, random);
+    mn__maps to = m.view.maps;
+    area out = maps_make(simd, random, &to, false, false);
+    simd->fake_quant(&m.view, &grid, &to, 1);
+    for (size_t i = 0; i < maps_elements(simd, &to); i++) {
+        maps_site site = site_of(simd, &to, 1, i);
+        float z = (float)view_at(simd, &m, &site).value;
+        float actual = element_get(simd, out.data, to.image_stride + i);
+        if (m.whole)
+            assert_true(actual == on_grid(&grid, z));
+        else
+            assert_true(fabsf(actual - fminf(fmaxf(z, -1.0f), 1.5f)) < 0.2501f);
+    }
+    area_done(&out);
+    seen_maps_done(&m);
+}
+
+static void test_fake_quant(void **state)
+{
+    (void)state;
+    simd_for_all(fake_quant_case, 200, 31);
+    simd_for_all(fake_quant_view_case, 100, 32);
+}
+
 /* ---- sums ------------------------------------------------------------------------------------ */
 
 /* sums (2,blocks,lanes) that began with 1 in the first and 2 in the second half. */
@@ -427,6 +510,43 @@ static void sgd_case(const mn__simd *simd, mn_random *random)
     area_done(&gradient);
 }
 
+/* Every bit is known. Some channels are zeros, some hold one number that is not. */
+static void weights_case(const mn__simd *simd, mn_random *random)
+{
+    const bool joint = coin(random);
+    const uint32_t channels = joint ? 1 : simd->lanes * between(random, 1, 3);
+    const size_t step = joint ? simd->lanes : channels;
+    const size_t count = step * between(random, 1, 40);
+    area weights = area_numbers(random, count, false);
+    area out = area_make(random, count, sizeof(float));
+    float *w = weights.data;
+    for (size_t i = 0; i < count; i++)
+        w[i] *= mn_random_below(random, 7) == 0 || i % channels == 3 ? 0.0f : 0.1f;
+    if (mn_random_below(random, 10) == 0)
+        w[count - 1] = NAN;
+    simd->quantise_weights(w, channels, count, out.data);
+    for (uint32_t c = 0; c < channels; c++) {
+        float most = 0.0f;
+        for (size_t i = c; i < count; i += channels)
+            most = fabsf(w[i]) > most ? fabsf(w[i]) : most;
+        float scale = most == 0.0f ? 1.0f : most / 127.0f;
+        for (size_t i = c; i < count; i += channels) {
+            float q = floorf(w[i] / scale + 0.5f);
+            float actual = area_floats(&out)[i];
+            if (isnan(w[i]) ? !isnan(actual) : fabsf(q) > 127.0f || actual != q * scale)
+                fail_msg("%s: weight %.9g: %.9g", simd->name, (double)w[i], (double)actual);
+        }
+    }
+    area_done(&weights);
+    area_done(&out);
+}
+
+static void test_quantise_weights(void **state)
+{
+    (void)state;
+    simd_for_all(weights_case, 300, 33);
+}
+
 static void test_vectors(void **state)
 {
     (void)state;
@@ -470,8 +590,10 @@ int main(void)
         cmocka_unit_test(test_store_slope),
         cmocka_unit_test(test_floats),
         cmocka_unit_test(test_not_a_number),
+        cmocka_unit_test(test_fake_quant),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_quantise_weights),
         cmocka_unit_test(test_choice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "memnet/deploy.h"
 #include "train_graphs.h"
 #include "train_reference.h"
 #include "train_run.h"
@@ -77,6 +78,21 @@ static void test_random_graphs(void **state)
         check(sketch_random(seed), seed % 3 + 1, "random graph", seed);
 }
 
+/* What is trained to be quantised: biases and activations in every node that takes them. */
+static void test_deployed_graphs(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < sketch_hard_count + 100; i++) {
+        mn_error err;
+        mn_graph *deployed = NULL;
+        mn_graph *graph =
+            i < sketch_hard_count ? sketch_hard(i) : sketch_random(2000 + i - sketch_hard_count);
+        assert_ok(mn_deploy(graph, NULL, &deployed, NULL, &err), &err);
+        mn_graph_free(graph);
+        check(deployed, i % 3 + 1, "deployed graph", i);
+    }
+}
+
 /* Rows of these images are so long that no band of them fits the cache. */
 static void test_bands(void **state)
 {
@@ -119,6 +135,7 @@ int main(void)
         cmocka_unit_test(test_bands),
         cmocka_unit_test(test_hard_graphs),
         cmocka_unit_test(test_random_graphs),
+        cmocka_unit_test(test_deployed_graphs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,16 +23,13 @@ static inline size_t run_pixels(const mn_graph *graph)
     return mn_shape_elements(mn_graph_node(graph, 0)->shape);
 }
 
-static inline train_run
-run_create(const mn_graph *graph, const mn__simd *simd, uint32_t slices, bool separate)
+static inline train_run run_create_with(const mn_graph *graph, const mn__network_opts *opts)
 {
     mn_error err;
     train_run r = {0};
     mn_random random = mn_random_make(29, 5);
-    const mn__network_opts opts = {
-        .batch = run_batch, .slices = slices, .simd = simd, .separate = separate};
     assert_ok(mn_arena_create(&r.arena, &err), &err);
-    assert_ok(mn__network_create(graph, &opts, r.arena, &r.net, &err), &err);
+    assert_ok(mn__network_create(graph, opts, r.arena, &r.net, &err), &err);
     assert_ok(mn_tensors_create_for_graph(graph, &r.gradients, &err), &err);
     r.tensors = tiny_random_tensors(graph, 7);
     r.images = calloc(run_batch * run_pixels(graph), sizeof *r.images);
@@ -44,6 +41,14 @@ run_create(const mn_graph *graph, const mn__simd *simd, uint32_t slices, bool se
         r.logits_gradient[i] = mn_random_normal(&random) / run_batch;
     mn__parameters_import(r.net, MN__PART_VALUE, r.tensors);
     return r;
+}
+
+static inline train_run
+run_create(const mn_graph *graph, const mn__simd *simd, uint32_t slices, bool separate)
+{
+    const mn__network_opts opts = {
+        .batch = run_batch, .slices = slices, .simd = simd, .separate = separate};
+    return run_create_with(graph, &opts);
 }
 
 /* No buffer holds a number that a step has not written. */
