@@ -273,9 +273,8 @@ static const mn__option options[] = {
      .argument = "P",
      .kind = MN__CHOICE,
      .into = INTO(precision),
-     .choices = mn__precision_float,
-     .planned = mn__precision_planned,
-     .help = "of the exported code: float32 (default)"},
+     .choices = mn__precision_choices,
+     .help = "of the exported code: int8 (default) or float32"},
     {.name = "time",
      .argument = "T",
      .kind = MN__DURATION,
@@ -363,7 +362,7 @@ static const mn__usage usage = {
 
 int mn__cmd_search(int argc, char **argv)
 {
-    request r = {.study = "study", .precision = MN_PRECISION_FLOAT32, .preset = MN_PRESET_FAST};
+    request r = {.study = "study", .precision = MN_PRECISION_INT8, .preset = MN_PRESET_FAST};
     int first = 0;
     int code = 0;
     r.opts = mn_search_opts_default();

@@ -74,7 +74,9 @@ typedef struct mn_search_opts {
     mn_bound bounds[MN_MAX_BOUNDS]; /**< Each has a network of its own at the end; largest first.
                                        Several: totals only. */
     uint32_t bound_count;
-    mn_precision precision; /**< float32 is the only one today. */
+    mn_precision precision; /**< Of the exported code, default MN_PRECISION_INT8: what the bound
+                               counts. Candidates are compared as they train; finalists are
+                               quantised, fine-tuned and judged in int8. */
     int64_t time_ms;        /**< Active time over all runs of the study; 0: by rounds. */
     uint32_t rounds;        /**< Rounds to search; 0: by time. Exactly one of the two is set. */
     mn_preset preset;
@@ -90,6 +92,7 @@ typedef struct mn_search_opts {
     uint32_t finalist_seeds; /**< Trainings of each, default 1; under `time_ms` at least, up to 3
                                 when each gets 60 epochs. */
     uint32_t finalist_epochs; /**< Under `rounds`; under `time_ms` the time decides. Default 12. */
+    uint32_t qat_epochs;      /**< int8: of a finalist's fine-tuning, default 3. */
     uint32_t rungs;           /**< Stages of a round's trainings, default 2: at each the best third
                                    goes on to the next, with three times the images. */
     uint32_t rung_epochs;     /**< Epochs of a candidate at a rung, default 3. */

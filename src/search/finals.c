@@ -325,7 +325,8 @@ static mn_status read_test(mn__session *session,
     }
     session->progress.phase = "test";
     mn__session_tell(session, false);
-    status = mn__session_test(session, genotype, &row->run, &row->test_accuracy, err);
+    status = mn__session_test(
+        session, genotype, &row->run, session->opts->precision, &row->test_accuracy, err);
     if (status != MN_OK)
         return status;
     object =
@@ -396,6 +397,7 @@ mn_status mn__finals_run(mn__session *session, uint32_t stage, mn_error *err)
                                 .train = &session->finals,
                                 .epochs = plan.epochs,
                                 .images = UINT32_MAX - 1,
+                                .precision = session->opts->precision,
                                 .checkpoints = true};
             memcpy(t->key.genotype_id, plan.ids[i], sizeof t->key.genotype_id);
         }

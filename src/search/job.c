@@ -121,21 +121,25 @@ mn_status mn__job_print(const mn__job *job, char **ret_line, mn_error *err)
 {
     json_t *object = NULL;
     if (job->kind == MN__JOB_TEST)
-        object = json_pack("{s:s, s:o, s:s}",
+        object = json_pack("{s:s, s:o, s:s, s:s}",
                            "kind",
                            "test",
                            "genotype",
                            genotype_value(&job->genotype),
                            "weights",
-                           job->weights);
+                           job->weights,
+                           "precision",
+                           mn_precision_name(job->precision));
     else
-        object = json_pack("{s:s, s:o, s:s, s:o, s:I, s:o, s:f, s:f, s:s, s:o}",
+        object = json_pack("{s:s, s:o, s:s, s:s, s:o, s:I, s:o, s:f, s:f, s:i, s:s, s:o}",
                            "kind",
                            "train",
                            "genotype",
                            genotype_value(&job->genotype),
                            "weights",
                            job->weights,
+                           "precision",
+                           mn_precision_name(job->precision),
                            "train",
                            train_value(&job->train),
                            "images",
@@ -146,6 +150,8 @@ mn_status mn__job_print(const mn__job *job, char **ret_line, mn_error *err)
                            job->split_fraction,
                            "hopeless",
                            job->hopeless,
+                           "qat_epochs",
+                           (int)job->qat_epochs,
                            "checkpoint",
                            job->checkpoint,
                            "parent",
@@ -340,11 +346,16 @@ static mn_status parse_object(const json_t *object, mn__job *job, mn_error *err)
 {
     const char *where = "job";
     const char *kind = NULL;
+    const char *precision = NULL;
     mn_status status = mn_json_get_string(object, where, "kind", &kind, err);
     if (status == MN_OK)
         status = get_genotype(object, where, &job->genotype, err);
     if (status == MN_OK)
         status = get_copy(object, where, "weights", &job->weights, err);
+    if (status == MN_OK)
+        status = mn_json_get_string(object, where, "precision", &precision, err);
+    if (status == MN_OK)
+        status = mn_precision_parse(precision, &job->precision, err);
     if (status != MN_OK)
         return status;
     job->kind = strcmp(kind, "test") == 0 ? MN__JOB_TEST : MN__JOB_TRAIN;
@@ -361,6 +372,8 @@ static mn_status parse_object(const json_t *object, mn__job *job, mn_error *err)
         status = mn_json_get_number(object, where, "split_fraction", &job->split_fraction, err);
     if (status == MN_OK)
         status = mn_json_get_number(object, where, "hopeless", &job->hopeless, err);
+    if (status == MN_OK)
+        status = get_count(object, where, "qat_epochs", &job->qat_epochs, err);
     if (status == MN_OK && !(job->hopeless >= 0.0 && job->hopeless <= 100.0))
         status = mn_error_set(err, MN_ERR_FORMAT, "%s: hopeless %g", where, job->hopeless);
     if (status == MN_OK)

@@ -18,15 +18,18 @@ typedef enum mn__job_kind {
 typedef struct mn__job {
     mn__job_kind kind;
     mn_genotype genotype;
-    char *weights; /* path: written by train, read by test */
+    char *weights;          /* path: written by train, read by test */
+    mn_precision precision; /* of the network that is judged: int8 is quantised after training, and
+                               its weights are those of the int8 network */
     /* train only */
     mn_train_opts train;
     uint32_t images; /* how many of the training split's images; more than there are: all */
     uint64_t split_seed;
     double split_fraction;
-    double hopeless;  /* percent: a training that two thirds of its epochs (at least two) have not
-                         brought past this validation accuracy ends there; 0: none does */
-    char *checkpoint; /* path, "" for none: saved after each epoch and continued from */
+    double hopeless; /* percent: a training that two thirds of its epochs (at least two) have not
+                        brought past this validation accuracy ends there; 0: none does */
+    uint32_t qat_epochs; /* int8: of fine-tuning */
+    char *checkpoint;    /* path, "" for none: saved after each epoch and continued from */
     bool has_parent;
     mn_genotype parent;
     char *parent_weights; /* path */

@@ -48,7 +48,7 @@ mn_search_opts mn_search_opts_default(void)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     return (mn_search_opts){
-        .precision = MN_PRECISION_FLOAT32,
+        .precision = MN_PRECISION_INT8,
         .preset = MN_PRESET_FAST,
         .lambda = 0.5,
         .top_k = 8,
@@ -61,6 +61,7 @@ mn_search_opts mn_search_opts_default(void)
         .finalists = 2,
         .finalist_seeds = 1,
         .finalist_epochs = 12,
+        .qat_epochs = 3,
         .rungs = 2,
         .rung_epochs = 3,
         .rung_images = 12000,
@@ -125,11 +126,11 @@ static mn_status check_count(const char *what, uint32_t value, uint32_t most, mn
 mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
 {
     mn_status status = check_bounds(opts, err);
-    if (status == MN_OK && opts->precision != MN_PRECISION_FLOAT32)
-        status = mn_error_set(err,
-                              MN_ERR_UNSUPPORTED,
-                              "precision %s: only float32 can be searched",
-                              mn_precision_name(opts->precision));
+    if (status == MN_OK && (unsigned)opts->precision > MN_PRECISION_INT8)
+        status = mn_error_set(err, MN_ERR_ARG, "precision: no number %d", (int)opts->precision);
+    if (status == MN_OK && opts->qat_epochs > 10000)
+        status = mn_error_set(
+            err, MN_ERR_ARG, "fine-tuning: %u epochs out of range [0,10000]", opts->qat_epochs);
     if (status == MN_OK && (opts->time_ms < 0 || (opts->time_ms > 0) == (opts->rounds > 0)))
         status = mn_error_set(err, MN_ERR_ARG, "expected either a time or a number of rounds");
     if (status == MN_OK && opts->rounds > 0)
@@ -170,7 +171,7 @@ mn_status mn__search_opts_print(const mn_search_opts *opts, char **ret_json, mn_
     const mn_bound *b = &opts->bounds[0]; /* the others are rows of the study's bounds */
     json_t *object =
         json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:i, s:i, "
-                  "s:i, s:i, s:i, s:I}",
+                  "s:i, s:i, s:i, s:i, s:I}",
                   "memory",
                   (json_int_t)b->total_bytes,
                   "ram",
@@ -201,6 +202,8 @@ mn_status mn__search_opts_print(const mn_search_opts *opts, char **ret_json, mn_
                   (int)opts->finalist_seeds,
                   "finalist_epochs",
                   (int)opts->finalist_epochs,
+                  "qat_epochs",
+                  (int)opts->qat_epochs,
                   "rungs",
                   (int)opts->rungs,
                   "rung_epochs",

@@ -120,6 +120,8 @@ make_line(const mn__session *s, const mn__training *t, char **ret_line, mn_error
                    .split_seed = s->opts->seed,
                    .split_fraction = mn__session_split_fraction(),
                    .hopeless = t->hopeless,
+                   .precision = t->precision,
+                   .qat_epochs = t->precision == MN_PRECISION_INT8 ? s->opts->qat_epochs : 0,
                    .has_parent = t->parent != NULL};
     mn_status status = MN_OK;
     job.train.epochs = t->epochs;
@@ -249,12 +251,13 @@ take_accuracy(void *context, uint32_t index, const mn__result *result, mn_error 
 mn_status mn__session_test(mn__session *session,
                            const mn_genotype *genotype,
                            const mn_run_key *key,
+                           mn_precision precision,
                            double *ret_accuracy,
                            mn_error *err)
 {
     tested t = {.session = session};
     char *line = NULL;
-    mn__job job = {.kind = MN__JOB_TEST, .genotype = *genotype};
+    mn__job job = {.kind = MN__JOB_TEST, .genotype = *genotype, .precision = precision};
     job.weights = run_path(session, key, "");
     mn_status status = job.weights == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory")
                                            : mn__job_print(&job, &line, err);

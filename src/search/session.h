@@ -75,6 +75,7 @@ typedef struct mn__training {
     const mn_train_opts *train; /* the session's rung or finals */
     uint32_t epochs;
     uint32_t images;
+    mn_precision precision;    /* of the network that is judged and stored */
     bool checkpoints;          /* long: continue after an interruption */
     double hopeless;           /* percent: stops when two thirds of the epochs have not passed it */
     const mn_genotype *parent; /* NULL: from scratch */
@@ -93,6 +94,7 @@ mn__session_train(mn__session *session, mn__training *trainings, uint32_t count,
 mn_status mn__session_test(mn__session *session,
                            const mn_genotype *genotype,
                            const mn_run_key *key,
+                           mn_precision precision,
                            double *ret_accuracy,
                            mn_error *err);
 

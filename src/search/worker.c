@@ -17,6 +17,7 @@
 #include "base/size.h"
 #include "memnet/search.h"
 #include "search/history.h"
+#include "search/int8.h"
 #include "search/job.h"
 
 typedef struct worker {
@@ -130,13 +131,15 @@ static mn_status run_epochs(course *c, mn__result *result, mn_error *err)
 }
 
 /* A complete model file, so that any result of a search can be exported. */
-static mn_status save_model(mn_trainer *trainer,
-                            const worker *w,
+static mn_status save_model(const worker *w,
                             const mn__job *job,
                             mn_preprocessing preprocessing,
+                            mn_tensors *tensors,
                             mn_error *err)
 {
-    mn_model model = {.preprocessing = preprocessing,
+    mn_model model = {.tensors = tensors,
+                      .is_int8 = job->precision == MN_PRECISION_INT8,
+                      .preprocessing = preprocessing,
                       .class_count = w->dataset->class_count,
                       .split_seed = job->split_seed,
                       .split_fraction = job->split_fraction};
@@ -150,10 +153,7 @@ static mn_status save_model(mn_trainer *trainer,
         model.class_names[i] = (char *)(uintptr_t)w->dataset->class_names[i];
     status = mn_genotype_print(&job->genotype, 0, &model.architecture, err);
     if (status == MN_OK)
-        status = mn_trainer_tensors(trainer, &model.tensors, err);
-    if (status == MN_OK)
         status = mn_model_save(&model, job->weights, err);
-    mn_tensors_free(model.tensors);
     free(model.architecture);
     free(model.class_names);
     return status;
@@ -190,6 +190,38 @@ static mn_status start_training(const mn_trainer_setup *setup, course *c, mn_err
     return status == MN_OK ? mn__history_init(&c->history, err) : status;
 }
 
+/* From the trained network to the model file: its own numbers, or those of int8, whose accuracy is
+ * then the result's. */
+static mn_status
+finish(course *c, const worker *w, const mn_trainer_setup *setup, mn__result *result, mn_error *err)
+{
+    const mn__job *job = c->job;
+    mn_tensors *tensors = NULL;
+    mn_tensors *int8 = NULL;
+    mn_eval_result validation = {0};
+    mn_status status = mn_trainer_tensors(c->trainer, &tensors, err);
+    if (status == MN_OK && job->precision == MN_PRECISION_INT8) {
+        mn_trainer_free(c->trainer); /* fine-tuning takes the arena */
+        c->trainer = NULL;
+        const mn__int8_setup end = {.graph = setup->graph,
+                                    .tensors = tensors,
+                                    .dataset = w->dataset,
+                                    .split = c->split,
+                                    .preprocessing = setup->preprocessing,
+                                    .epochs = job->qat_epochs,
+                                    .seed = job->train.seed,
+                                    .arena = w->arena};
+        status = mn__int8_finish(&end, &int8, &validation, err);
+        if (status == MN_OK && validation.count > 0)
+            result->accuracy = 100.0 * validation.correct / validation.count;
+    }
+    if (status == MN_OK)
+        status = save_model(w, job, setup->preprocessing, int8 == NULL ? tensors : int8, err);
+    mn_tensors_free(int8);
+    mn_tensors_free(tensors);
+    return status;
+}
+
 static mn_status train(const worker *w, const mn__job *job, mn__result *result, mn_error *err)
 {
     mn_graph *graph = NULL;
@@ -217,7 +249,7 @@ static mn_status train(const worker *w, const mn__job *job, mn__result *result, 
     if (status == MN_OK)
         status = run_epochs(&c, result, err);
     if (status == MN_OK)
-        status = save_model(c.trainer, w, job, setup.preprocessing, err);
+        status = finish(&c, w, &setup, result, err);
     result->train_ms = mn_clock_ms() - c.start_ms;
 done:
     mn__history_done(&c.history);
@@ -228,18 +260,31 @@ done:
     return status;
 }
 
-static mn_status test(const worker *w, const mn__job *job, mn__result *result, mn_error *err)
+static mn_status test_int8(const worker *w,
+                           const mn_graph *graph,
+                           const mn_model *model,
+                           mn_eval_result *ret,
+                           mn_error *err)
 {
-    mn_graph *graph = NULL;
-    mn_model *model = NULL;
+    const mn_int8_task task = {.preprocessing = model->preprocessing,
+                               .dataset = w->dataset,
+                               .images = &w->dataset->test,
+                               .count = w->dataset->test.count,
+                               .threads = 1};
+    if (!model->is_int8)
+        return mn_error_set(err, MN_ERR_MISMATCH, "test: the model is not int8");
+    return mn__int8_evaluate(graph, model->tensors, &task, ret, err);
+}
+
+static mn_status test_float(const worker *w,
+                            const mn_graph *graph,
+                            const mn_model *model,
+                            mn_eval_result *ret,
+                            mn_error *err)
+{
     mn_tensors *tensors = NULL;
     mn_trainer *trainer = NULL;
-    mn_eval_result evaluation = {0};
-    mn_status status = mn_genotype_lower(&job->genotype, &graph, err);
-    if (status == MN_OK)
-        status = mn_model_load(job->weights, &model, err);
-    if (status == MN_OK)
-        status = mn_tensors_arrange(graph, model->tensors, &tensors, err);
+    mn_status status = mn_tensors_arrange(graph, model->tensors, &tensors, err);
     if (status == MN_OK) {
         mn_trainer_setup setup = {.graph = graph,
                                   .preprocessing = model->preprocessing,
@@ -250,13 +295,27 @@ static mn_status test(const worker *w, const mn__job *job, mn__result *result, m
         status = mn_trainer_create(&setup, &trainer, err);
     }
     if (status == MN_OK)
-        status = mn_trainer_evaluate(
-            trainer, w->dataset, &w->dataset->test, NULL, 0, &evaluation, NULL, err);
+        status =
+            mn_trainer_evaluate(trainer, w->dataset, &w->dataset->test, NULL, 0, ret, NULL, err);
+    mn_trainer_free(trainer);
+    mn_tensors_free(tensors);
+    return status;
+}
+
+static mn_status test(const worker *w, const mn__job *job, mn__result *result, mn_error *err)
+{
+    mn_graph *graph = NULL;
+    mn_model *model = NULL;
+    mn_eval_result evaluation = {0};
+    mn_status status = mn_genotype_lower(&job->genotype, &graph, err);
+    if (status == MN_OK)
+        status = mn_model_load(job->weights, &model, err);
+    if (status == MN_OK)
+        status = (job->precision == MN_PRECISION_INT8 ? test_int8 : test_float)(
+            w, graph, model, &evaluation, err);
     if (status == MN_OK && evaluation.count > 0)
         result->accuracy = 100.0 * evaluation.correct / evaluation.count;
     result->loss = evaluation.loss;
-    mn_trainer_free(trainer);
-    mn_tensors_free(tensors);
     mn_model_free(model);
     mn_graph_free(graph);
     return status;

@@ -2,7 +2,7 @@
  * A search for the end-to-end tests: every option of mn_search_opts from the command line, also
  * those that the program `memnet` does not offer, so that a search takes a second.
  *
- *     search_driver search STUDY DATA-SPEC [option=number | preset=P | strategy=S]...
+ *     search_driver search STUDY DATA-SPEC [option=number | preset=P | strategy=S | precision=P]...
  *     search_driver worker --data-fd N
  *
  * Prints what was reached, or one line to stderr; exits with the status of the search.
@@ -39,6 +39,7 @@ static const option options[] = {
     OPTION("total3", bounds[2].total_bytes),
     OPTION("bound_count", bound_count),
     OPTION("rungs", rungs),
+    OPTION("qat_epochs", qat_epochs),
     OPTION("time_ms", time_ms),
     OPTION("rounds", rounds),
     OPTION("top_k", top_k),
@@ -70,6 +71,8 @@ static mn_status set_option(mn_search_opts *opts, const char *text, mn_error *er
     size_t length = equals == NULL ? 0 : (size_t)(equals - text);
     if (strncmp(text, "preset=", 7) == 0)
         return mn_preset_parse(equals + 1, &opts->preset, err);
+    if (strncmp(text, "precision=", 10) == 0)
+        return mn_precision_parse(equals + 1, &opts->precision, err);
     if (strncmp(text, "strategy=", 9) == 0)
         return mn_strategy_parse(equals + 1, &opts->strategy, err);
     if (strncmp(text, "lambda=", 7) == 0)

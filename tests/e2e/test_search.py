@@ -22,6 +22,7 @@ from search_data import (database_hash, everything, files, processes_marked, que
 DRIVER = ""
 BASE = {"total": 12000, "rounds": 2, "top_k": 4, "jobs": 2, "rung_epochs": 2,
         "finalist_epochs": 4, "rungs": 1, "neighbours": 40,
+        "precision": "float32",
         "seed": 7}
 # That finals are ever planned for (src/search/finals.c).
 MOST_EPOCHS = 200
@@ -203,6 +204,27 @@ class SearchTest(unittest.TestCase):
                 self.assertLessEqual(parents[2], young)
                 self.assertLessEqual(parents[3], {m["id"] for m in made if m["round"] in (1, 2)})
                 self.assertGreater(len(parents[3]), 1)
+
+    def test_int8(self):
+        """Finals end in int8: what is stored, judged and tested is the quantised network."""
+        options = dict(BASE, precision="int8", total=9000, qat_epochs=2, finalist_epochs=25)
+        process = self.start(options)
+        while process.poll() is None and len(self.runs()) < 9:
+            time.sleep(0.02)
+        self.kill(process)
+        self.run_search(options)
+        self.check_reference(dict(options, jobs=1))
+        self.check_winner(self.study, 1)
+        best = query(self.study, "SELECT b.*, g.* FROM best AS b JOIN genotypes AS g "
+                     "ON g.id = b.genotype_id")[0]
+        self.assertLessEqual(best["total_bytes"], 9000)
+        self.assertGreater(best["test_accuracy"], 50)
+        with open(self.study / "best" / "model.safetensors", "rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        tensors = [t for name, t in header.items() if name != "__metadata__"]
+        self.assertIn("I8", {t["dtype"] for t in tensors})
+        self.fail_search(dict(options, precision="float32"), 6, "precision")
+        self.fail_search(dict(options, qat_epochs=1), 6, "qat_epochs")
 
     def test_several_bounds(self):
         """Each bound has a network of its own; a kill and the jobs change nothing."""

@@ -25,6 +25,7 @@ static bench *begin(const char *folder, mn_bound bound)
     bench *b = calloc(1, sizeof *b);
     assert_non_null(b);
     b->opts = mn_search_opts_default();
+    b->opts.precision = MN_PRECISION_FLOAT32;
     b->opts.preset = MN_PRESET_PAPER; /* bounds refuse; under `fast` they make narrower */
     b->opts.bounds[0] = bound;
     b->opts.bound_count = 1;

@@ -90,6 +90,7 @@ static uint32_t check(mn_preset preset, mn_bound bound)
     mn_error err;
     mn_genotype frame;
     mn_search_opts opts = mn_search_opts_default();
+    opts.precision = MN_PRECISION_FLOAT32;
     opts.preset = preset;
     opts.bounds[0] = bound;
     uint32_t width = plain_width(preset, &bound);
