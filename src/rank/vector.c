@@ -27,12 +27,35 @@ float mn__dot(const float *restrict a, const float *restrict b, size_t count)
            ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
+/* y += four rows of w: one pass over y instead of four. */
+static void
+add_four(float *restrict y, const float *restrict w, const float *x, size_t columns, size_t stride)
+{
+    const float *w1 = w + stride;
+    const float *w2 = w1 + stride;
+    const float *w3 = w2 + stride;
+    float x0 = x[0];
+    float x1 = x[1];
+    float x2 = x[2];
+    float x3 = x[3];
+    for (size_t i = 0; i < columns; i++)
+        y[i] += (x0 * w[i] + x1 * w1[i]) + (x2 * w2[i] + x3 * w3[i]);
+}
+
 void mn__rows_add(
     float *y, const float *w, const float *x, size_t rows, size_t columns, size_t stride)
 {
-    for (size_t i = 0; i < rows; i++)
-        if (x[i] != 0.0f)
+    for (size_t i = 0; i < rows;) {
+        if (x[i] == 0.0f) {
+            i++;
+        } else if (i + 4 <= rows && x[i + 1] != 0.0f && x[i + 2] != 0.0f && x[i + 3] != 0.0f) {
+            add_four(y, w + i * stride, x + i, columns, stride);
+            i += 4;
+        } else {
             mn__axpy(y, w + i * stride, x[i], columns);
+            i++;
+        }
+    }
 }
 
 /* exp(x) = 2^k 2^f with f in [-1/2, 1/2]; 2^f by its Taylor series, whose remainder is below

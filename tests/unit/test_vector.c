@@ -39,9 +39,10 @@ static void test_sums(void **state)
 static void test_rows(void **state)
 {
     (void)state;
-    enum { rows = 5, columns = 3, stride = 7 };
+    enum { rows = 14, columns = 3, stride = 7 };
     float w[rows * stride];
-    const float x[rows] = {0.0f, 1.0f, -2.0f, 0.0f, 0.25f};
+    /* rows one by one, four at once, three at the end */
+    const float x[rows] = {0, 1, -2, 0, 0.25f, 3, 1, 2, -1, 0, 0, 1, 2, 3};
     float y[columns] = {1.0f, 2.0f, 3.0f};
     mn_random random = mn_random_make(2, 0);
     fill(&random, w, rows * stride);
