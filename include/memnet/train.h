@@ -187,7 +187,16 @@ MN_API mn_status mn_tensors_initialise(const mn_graph *graph,
 /**
  * Initial numbers of a child network from its parent's: tensors of layers that the map continues
  * are copied channel by channel (slices where shapes differ; input channels follow the concat
- * parts that they came from), all others are random as in mn_tensors_initialise().
+ * parts that they came from; a kernel inside a larger one looks at the same pixels), all others are
+ * random as in mn_tensors_initialise(). What is new disturbs nothing where that can be:
+ * - Filters that continue one of the parent's weigh input channels and pixels that are new by zero;
+ *   those of which no input channel continues one stay random.
+ * - Where a new layer adds a plain link to a value of the parent's and a branch that ends in a
+ * batch norm, that norm's scale is zero (with a shift of 1e-6 where a relu follows, for the sake of
+ * its gradient).
+ * - A dense convolution in the place of a plain link is the identity, and so is its norm in
+ *   evaluation.
+ * docs/search.md says for which moves the child then computes what its parent computes.
  *
  * @param layer_parents  (layer_count): parent's layer of each of the child's, or MN_NONE.
  * @param parent_tensors In graph order of `parent`; else MN_ERR_MISMATCH.

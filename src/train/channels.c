@@ -5,6 +5,9 @@
  * times in one value (a concat of an op and an identity of the same input); then the first of the
  * child's takes the first of the parent's, and so on, so that no weight is used twice.
  *
+ * Two nodes make no features of their own, though they could: a projection that continues a plain
+ * link of the parent, and an add whose new branch starts at zero. Both pass on what they read.
+ *
  * Keys of all values are worked out once, in graph order; a match is linear in the channels. A
  * candidate of forty cells has some thousand values of up to a thousand channels.
  */
@@ -22,9 +25,7 @@ typedef struct trace {
 } trace;
 
 struct mn__channels {
-    const mn_graph *child, *parent;
-    const uint32_t *layer_parents;
-    uint32_t layer_count;
+    mn__family f;
     uint32_t parent_layers; /* one more than the parent's highest layer */
     uint32_t *layer_key;    /* (parent_layers + 2) first key of each layer, of the image, the end */
     trace child_trace, parent_trace;
@@ -71,7 +72,7 @@ static uint32_t key_layer(const mn__channels *c, const mn_node *node, bool of_ch
     if (node->prim == MN_PRIM_INPUT)
         return c->parent_layers;
     if (of_child)
-        layer = layer < c->layer_count ? c->layer_parents[layer] : MN_NONE;
+        layer = layer < c->f.layer_count ? c->f.layer_parents[layer] : MN_NONE;
     return layer < c->parent_layers ? layer : MN_NONE;
 }
 
@@ -86,9 +87,9 @@ static uint32_t widest(const mn_graph *graph)
 /* Gives every layer of the parent as many keys as its widest node has channels. */
 static mn_status number_keys(mn__channels *c, mn_error *err)
 {
-    uint32_t nodes = mn_graph_node_count(c->parent);
+    uint32_t nodes = mn_graph_node_count(c->f.parent);
     for (uint32_t n = 0; n < nodes; n++) {
-        uint32_t layer = mn_graph_node(c->parent, n)->layer;
+        uint32_t layer = mn_graph_node(c->f.parent, n)->layer;
         if (layer != MN_NONE && layer >= c->parent_layers)
             c->parent_layers = layer + 1;
     }
@@ -96,7 +97,7 @@ static mn_status number_keys(mn__channels *c, mn_error *err)
     if (c->layer_key == NULL)
         return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
     for (uint32_t n = 0; n < nodes; n++) {
-        const mn_node *node = mn_graph_node(c->parent, n);
+        const mn_node *node = mn_graph_node(c->f.parent, n);
         uint32_t layer = key_layer(c, node, false);
         if (layer != MN_NONE && node->shape.c > c->layer_key[layer + 1])
             c->layer_key[layer + 1] = node->shape.c;
@@ -126,9 +127,96 @@ static mn_status allocate_trace(const mn_graph *graph, trace *t, mn_error *err)
     return MN_OK;
 }
 
+/* The norm that the branch `node` of a layer ends in, or MN_NONE. */
+static uint32_t branch_norm(const mn_graph *graph, uint32_t node, bool *ret_clamped)
+{
+    const uint32_t layer = mn_graph_node(graph, node)->layer;
+    *ret_clamped = false;
+    for (;;) {
+        const mn_node *n = mn_graph_node(graph, node);
+        if (n->layer != layer)
+            return MN_NONE;
+        switch ((int)n->prim) {
+        case MN_PRIM_BATCH_NORM:
+            return node;
+        case MN_PRIM_RELU:
+        case MN_PRIM_RELU6:
+            *ret_clamped = true;
+            break;
+        case MN_PRIM_MAX_POOL:
+        case MN_PRIM_AVG_POOL:
+            break;
+        default:
+            return MN_NONE;
+        }
+        node = n->inputs[0];
+    }
+}
+
+static bool all_known(const mn__channels *c, uint32_t node)
+{
+    const uint32_t *keys = c->child_trace.keys + c->child_trace.first[node];
+    for (uint32_t k = 0; k < mn_graph_node(c->f.child, node)->shape.c; k++)
+        if (keys[k] == MN_NONE)
+            return false;
+    return true;
+}
+
+/* Which input of the child's add is the link, with the norm of the other side; 2 for none. */
+static uint32_t find_link(const mn__channels *c, uint32_t n, uint32_t *ret_norm, bool *ret_clamped)
+{
+    const mn_node *node = mn_graph_node(c->f.child, n);
+    if (node->prim != MN_PRIM_ADD || key_layer(c, node, true) != MN_NONE)
+        return 2;
+    for (uint32_t side = 0; side < 2; side++) {
+        uint32_t other = node->inputs[1 - side];
+        if (mn_graph_node(c->f.child, node->inputs[side])->prim != MN_PRIM_IDENTITY ||
+            !all_known(c, node->inputs[side]) ||
+            key_layer(c, mn_graph_node(c->f.child, other), true) != MN_NONE)
+            continue;
+        *ret_norm = branch_norm(c->f.child, other, ret_clamped);
+        if (*ret_norm != MN_NONE)
+            return side;
+    }
+    return 2;
+}
+
+uint32_t mn__channels_residual_norm(const mn__channels *channels, uint32_t node, bool *ret_clamped)
+{
+    uint32_t norm = MN_NONE;
+    return find_link(channels, node, &norm, ret_clamped) == 2 ? MN_NONE : norm;
+}
+
+/* The keys of a value that passes others on; returns how many, 0 when it makes features. */
+static uint32_t
+pass_keys(const mn__channels *c, bool of_child, const trace *t, uint32_t n, uint32_t *to)
+{
+    const mn_graph *graph = of_child ? c->f.child : c->f.parent;
+    const mn_node *node = mn_graph_node(graph, n);
+    uint32_t norm = MN_NONE;
+    uint32_t count = 0;
+    bool clamped = false;
+    uint32_t link = of_child ? find_link(c, n, &norm, &clamped) : 2;
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        if (node->prim != MN_PRIM_CONCAT && i != link)
+            continue;
+        uint32_t channels = mn_graph_node(graph, node->inputs[i])->shape.c;
+        memcpy(to + count, t->keys + t->first[node->inputs[i]], channels * sizeof *to);
+        count += channels;
+    }
+    uint32_t origin = of_child ? c->f.parent_node[n] : MN_NONE;
+    if (origin == MN_NONE || mn_graph_node(c->f.parent, origin)->prim != MN_PRIM_IDENTITY)
+        return count;
+    for (; count < node->shape.c; count++)
+        to[count] = count < mn_graph_node(c->f.parent, origin)->shape.c
+                        ? c->parent_trace.keys[c->parent_trace.first[origin] + count]
+                        : MN_NONE;
+    return count;
+}
+
 static mn_status fill_trace(const mn__channels *c, bool of_child, trace *t, mn_error *err)
 {
-    const mn_graph *graph = of_child ? c->child : c->parent;
+    const mn_graph *graph = of_child ? c->f.child : c->f.parent;
     size_t end = 0;
     mn_status status = allocate_trace(graph, t, err);
     for (uint32_t n = 0; status == MN_OK && n < mn_graph_node_count(graph); n++) {
@@ -138,15 +226,10 @@ static mn_status fill_trace(const mn__channels *c, bool of_child, trace *t, mn_e
             continue;
         }
         t->first[n] = end;
-        if (node->prim == MN_PRIM_CONCAT) {
-            for (uint32_t i = 0; i < node->input_count; i++) {
-                uint32_t channels = mn_graph_node(graph, node->inputs[i])->shape.c;
-                memcpy(
-                    t->keys + end, t->keys + t->first[node->inputs[i]], channels * sizeof *t->keys);
-                end += channels;
-            }
+        uint32_t passed = pass_keys(c, of_child, t, n, t->keys + end);
+        end += passed;
+        if (passed > 0)
             continue;
-        }
         uint32_t layer = key_layer(c, node, of_child);
         for (uint32_t k = 0; k < node->shape.c; k++) {
             bool exists = layer != MN_NONE && k < c->layer_key[layer + 1] - c->layer_key[layer];
@@ -156,30 +239,22 @@ static mn_status fill_trace(const mn__channels *c, bool of_child, trace *t, mn_e
     return status;
 }
 
-mn_status mn__channels_create(const mn_graph *child,
-                              const uint32_t *layer_parents,
-                              uint32_t layer_count,
-                              const mn_graph *parent,
-                              mn__channels **ret_channels,
-                              mn_error *err)
+mn_status mn__channels_create(const mn__family *family, mn__channels **ret_channels, mn_error *err)
 {
     mn__channels *c = mn_calloc(1, sizeof *c);
     if (c == NULL)
         return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    c->child = child;
-    c->parent = parent;
-    c->layer_parents = layer_parents;
-    c->layer_count = layer_count;
+    c->f = *family;
     mn_status status = number_keys(c, err);
     if (status == MN_OK)
-        status = fill_trace(c, true, &c->child_trace, err);
-    if (status == MN_OK)
         status = fill_trace(c, false, &c->parent_trace, err);
+    if (status == MN_OK)
+        status = fill_trace(c, true, &c->child_trace, err);
     if (status == MN_OK) {
         uint32_t keys = c->layer_key[c->parent_layers + 1];
         c->head = mn_calloc(keys, sizeof *c->head);
-        c->next = mn_calloc(widest(parent), sizeof *c->next);
-        c->map = mn_calloc(widest(child), sizeof *c->map);
+        c->next = mn_calloc(widest(family->parent), sizeof *c->next);
+        c->map = mn_calloc(widest(family->child), sizeof *c->map);
         if (c->head == NULL || c->next == NULL || c->map == NULL)
             status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
         for (uint32_t k = 0; status == MN_OK && k < keys; k++)
@@ -209,8 +284,8 @@ void mn__channels_free(mn__channels *channels)
 
 const uint32_t *mn__channels_match(mn__channels *c, uint32_t a, uint32_t b)
 {
-    uint32_t child_channels = mn_graph_node(c->child, a)->shape.c;
-    uint32_t parent_channels = mn_graph_node(c->parent, b)->shape.c;
+    uint32_t child_channels = mn_graph_node(c->f.child, a)->shape.c;
+    uint32_t parent_channels = mn_graph_node(c->f.parent, b)->shape.c;
     const uint32_t *child_keys = c->child_trace.keys + c->child_trace.first[a];
     const uint32_t *parent_keys = c->parent_trace.keys + c->parent_trace.first[b];
     for (uint32_t p = parent_channels; p-- > 0;) {
