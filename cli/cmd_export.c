@@ -1,5 +1,6 @@
 /*
- * memnet export: writes a model as C code, laid out by the plan that `memnet memory` prints.
+ * memnet export: writes a model as C code, laid out by the plan that `memnet memory` prints, or as
+ * ONNX.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +10,15 @@
 #include "cli/pipeline.h"
 #include "cli/text.h"
 #include "memnet/emit.h"
+#include "memnet/onnx.h"
+
+/* In the order of the option's choices. */
+typedef enum format { FORMAT_C, FORMAT_ONNX } format;
 
 typedef struct request {
     const char *model;
     const char *out;
-    int format; /* c is the only one */
+    int format;
     int precision;
     bool force;
 } request;
@@ -32,33 +37,75 @@ static void print_result(const char *folder, const mn_plan *plan)
     free(word);
 }
 
+static mn_status export_c(const request *r, mn__pipeline *network, mn_error *err)
+{
+    mn_status status = mn__pipeline_plan(network, (mn_precision)r->precision, err);
+    if (status != MN_OK)
+        return status;
+    const mn_emit_input input = {
+        .graph = network->deployed,
+        .tensors = network->folded,
+        .plan = network->plan,
+        .model = network->model,
+        .force = r->force,
+    };
+    status = mn_emit_c(&input, r->out, err);
+    if (status == MN_OK)
+        print_result(r->out, network->plan);
+    return status;
+}
+
+static void print_onnx_result(const request *r, const mn_model *model, mn_shape shape)
+{
+    const mn_preprocessing *pixels = &model->preprocessing;
+    printf("wrote %s: ONNX, opset 13, %s\n"
+           "  input   'input', float32 (1,%u,%u,%u): channels, rows, columns of\n"
+           "          (pixel - %.9g) * %.9g\n"
+           "  output  'logits', float32 (1,%u)\n",
+           r->out,
+           mn_precision_name((mn_precision)r->precision),
+           shape.c,
+           shape.h,
+           shape.w,
+           (double)pixels->mean,
+           (double)pixels->scale,
+           model->class_count);
+}
+
+static mn_status export_onnx(const request *r, mn__pipeline *network, mn_error *err)
+{
+    mn_status status = mn__output_check(r->out, err);
+    if (status == MN_OK)
+        status = mn__pipeline_deploy(network, err);
+    if (status != MN_OK)
+        return status;
+    const mn_onnx_export_input input = {
+        .graph = network->deployed,
+        .tensors = network->folded,
+        .model = network->model,
+        .force = r->force,
+    };
+    status = mn_onnx_export(&input, r->out, err);
+    if (status == MN_OK)
+        print_onnx_result(r, network->model, network->genotype.input);
+    return status;
+}
+
 static int export_model(const request *r)
 {
     mn__pipeline network = {0};
     mn_error err;
     mn_status status = mn__pipeline_load_model(r->model, &network, &err);
     if (status == MN_OK)
-        status = mn__pipeline_plan(&network, (mn_precision)r->precision, &err);
-    if (status == MN_OK) {
-        const mn_emit_input input = {
-            .graph = network.deployed,
-            .tensors = network.folded,
-            .plan = network.plan,
-            .model = network.model,
-            .force = r->force,
-        };
-        status = mn_emit_c(&input, r->out, &err);
-    }
-    if (status == MN_OK)
-        print_result(r->out, network.plan);
+        status =
+            r->format == FORMAT_ONNX ? export_onnx(r, &network, &err) : export_c(r, &network, &err);
     mn__pipeline_done(&network);
     return status == MN_OK ? MN__EXIT_OK : mn__fail(&err);
 }
 
 #define INTO(field) offsetof(request, field)
 
-static const char *const formats[] = {"c", NULL};
-static const char *const formats_planned[] = {"onnx", NULL};
+static const char *const formats[] = {[FORMAT_C] = "c", [FORMAT_ONNX] = "onnx", NULL};
 
 static const mn__option options[] = {
     {.name = "format",
@@ -66,15 +113,14 @@ static const mn__option options[] = {
      .kind = MN__CHOICE,
      .into = INTO(format),
      .choices = formats,
-     .planned = formats_planned,
      .required = true,
-     .help = "c; required"},
+     .help = "c or onnx; required"},
     {.name = "out",
-     .argument = "DIR",
+     .argument = "PATH",
      .kind = MN__TEXT,
      .into = INTO(out),
      .required = true,
-     .help = "folder, made with its parents; required"},
+     .help = "c: a folder, made with its parents; onnx: a file; required"},
     {.name = "precision",
      .argument = "P",
      .kind = MN__CHOICE,
@@ -85,21 +131,25 @@ static const mn__option options[] = {
     {.name = "force",
      .kind = MN__FLAG,
      .into = INTO(force),
-     .help = "overwrite the files of an earlier export"},
+     .help = "overwrite the file or files of an earlier export"},
 };
 
 static const mn__usage usage = {
     .command = "export",
-    .synopsis = "MODEL.safetensors --format c --out DIR [options]",
+    .synopsis = "MODEL.safetensors --format c|onnx --out PATH [options]",
     .about =
-        "Writes a model as C code: C99, no heap, all working memory in one static buffer of the\n"
-        "size that is printed. An example program in it classifies raw images.\n",
+        "c: writes a model as C code: C99, no heap, all working memory in one static buffer of "
+        "the\n"
+        "size that is printed. An example program in it classifies raw images.\n"
+        "onnx: writes it as one ONNX file (opset 13) for other runtimes. Its input is float32\n"
+        "(1,C,H,W); what to do to the pixels and the names of the classes are in its metadata.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .operand = "MODEL.safetensors",
     .operand_max = 1,
     .examples = "  memnet export study/best/model.safetensors --format c --out firmware/net\n"
-                "  memnet export model.safetensors --format c --out net --force\n",
+                "  memnet export model.safetensors --format c --out net --force\n"
+                "  memnet export model.safetensors --format onnx --out model.onnx\n",
 };
 
 int mn__cmd_export(int argc, char **argv)

@@ -24,7 +24,7 @@ static const command commands[] = {
     {"train", "train one architecture", mn__cmd_train},
     {"eval", "measure a model's accuracy", mn__cmd_eval},
     {"memory", "show how many bytes a network needs, and where", mn__cmd_memory},
-    {"export", "write a model as C code", mn__cmd_export},
+    {"export", "write a model as C code or ONNX", mn__cmd_export},
     {"status", "show what a search has found so far", mn__cmd_status},
     {"data", "describe a data set", mn__cmd_data},
     {"worker", NULL, mn__cmd_worker},

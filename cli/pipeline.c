@@ -127,15 +127,22 @@ mn_status mn__pipeline_load_model(const char *path, mn__pipeline *pipeline, mn_e
     return status;
 }
 
+mn_status mn__pipeline_deploy(mn__pipeline *pipeline, mn_error *err)
+{
+    mn_status status =
+        mn_deploy(pipeline->graph, pipeline->tensors, &pipeline->deployed, &pipeline->folded, err);
+    return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", pipeline->path);
+}
+
 mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err)
 {
     mn_plan_opts opts = mn_plan_opts_default();
     opts.precision = precision;
     opts.sizes_only = pipeline->is_imported;
-    mn_status status =
-        mn_deploy(pipeline->graph, pipeline->tensors, &pipeline->deployed, &pipeline->folded, err);
-    if (status == MN_OK)
-        status = mn_plan_create(pipeline->deployed, &opts, &pipeline->plan, err);
+    mn_status status = mn__pipeline_deploy(pipeline, err);
+    if (status != MN_OK)
+        return status;
+    status = mn_plan_create(pipeline->deployed, &opts, &pipeline->plan, err);
     return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", pipeline->path);
 }
 

@@ -34,6 +34,9 @@ mn_status mn__pipeline_load(const char *path, mn__pipeline *pipeline, mn_error *
 /* As mn__pipeline_load(); an architecture without weights is MN_ERR_ARG. */
 mn_status mn__pipeline_load_model(const char *path, mn__pipeline *pipeline, mn_error *err);
 
+/* Fills deployed and folded: all that an export without a plan needs. */
+mn_status mn__pipeline_deploy(mn__pipeline *pipeline, mn_error *err);
+
 /* Fills deployed, folded and plan. */
 mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err);
 
