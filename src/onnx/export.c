@@ -219,6 +219,7 @@ mn_status mn_onnx_serialise(const mn_onnx_export_input *input,
 {
     mn__export e = {.input = input};
     mn_buffer model = {0};
+    size_t count = 0;
     mn_status status = check_input(input, err);
     if (status != MN_OK)
         return status;
@@ -234,15 +235,15 @@ mn_status mn_onnx_serialise(const mn_onnx_export_input *input,
         goto done;
     (void)mn__export_read(&e, e.output, MN__FORM_VECTOR);
     status = put_model(&e, &model, err);
-    if (status == MN_OK)
-        status = mn_buffer_check(&model, err);
     if (status == MN_OK && model.count > most_bytes)
         status = mn_error_set(
             err, MN_ERR_LIMIT, "a file of %zu bytes: at most %zu", model.count, most_bytes);
     if (status != MN_OK)
         goto done;
-    *ret_count = model.count;
+    count = model.count;
     status = mn_buffer_take(&model, ret_bytes, err);
+    if (status == MN_OK)
+        *ret_count = count;
 done:
     mn_buffer_done(&model);
     mn_buffer_done(&e.initializers);

@@ -201,7 +201,7 @@ static void test_deterministic(void **state)
 
 /* ---- small graphs by hand ------------------------------------------------------------------- */
 
-/* Specs whose inputs are the node before. */
+/* Specs of which each reads the node before, and a join the one before that as well. */
 static void build(fixture *f, const mn_node_spec *specs, uint32_t count)
 {
     mn_error err;
@@ -212,7 +212,7 @@ static void build(fixture *f, const mn_node_spec *specs, uint32_t count)
     assert_ok(mn_graph_builder_create(&b, &err), &err);
     for (uint32_t i = 0; i < count; i++) {
         mn_node_spec spec = specs[i];
-        uint32_t inputs[2] = {last, last};
+        uint32_t inputs[2] = {last, i < 2 ? last : last - 1};
         spec.layer = MN_NONE;
         spec.inputs = inputs;
         spec.input_count = spec.prim == MN_PRIM_INPUT                                ? 0
@@ -255,9 +255,32 @@ static void test_names(void **state)
     unpack(&f, &input);
     check_names(&f);
     check_line(&f, "logits:value", "Relu(input) -> logits:value\n");
-    check_line(&f, "input:value", "Add(logits:value, logits:value) -> input:value\n");
+    check_line(&f, "input:value", "Add(logits:value, input) -> input:value\n");
     check_line(&f, "last", "GlobalAveragePool(input:value) -> last\n");
     check_line(&f, "logits", "Flatten(last) -> logits axis=1\n");
+    unpacked_done(&f);
+    built_done(&f);
+}
+
+/* A form that two nodes ask for is written once. */
+static void test_forms(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    const mn_node_spec specs[] = {
+        {.prim = MN_PRIM_INPUT, .name = "pixels", .shape = {4, 3, 2}},
+        {.prim = MN_PRIM_FULLY_CONNECTED, .name = "dense", .channels = 2},
+        {.prim = MN_PRIM_GLOBAL_POOL, .name = "pool"},
+        {.prim = MN_PRIM_ADD, .name = "both"},
+    };
+    build(&f, specs, 4);
+    mn_onnx_export_input input = input_of(&f);
+    unpack(&f, &input);
+    check_names(&f);
+    assert_int_equal(f.graph->n_node, 6);
+    check_line(&f, "pixels:vector", "Flatten(input) -> pixels:vector axis=1\n");
+    check_line(&f, "pool", "GlobalAveragePool(dense:image) -> pool\n");
+    check_line(&f, "both", "Add(pool, dense:image) -> both\n");
     unpacked_done(&f);
     built_done(&f);
 }
@@ -445,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_own_importer),
         cmocka_unit_test(test_deterministic),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_forms),
         cmocka_unit_test(test_reshape),
         cmocka_unit_test(test_unsupported),
         cmocka_unit_test(test_wrong_numbers),
