@@ -1,11 +1,15 @@
 /*
- * Writes what test_onnxruntime.py compares: a network with every primitive, in float32 and in int8,
- * images, and the logits that the definitions give. Usage: onnx_driver FOLDER
+ * Writes what test_onnxruntime.py compares.
  *
- *     network.onnx, network-int8.onnx
- *     images          raw float32 (N,C,H,W)
- *     float32, int8   raw float32 (N,classes)
- *     step            one step of the int8 logits' grid, as text
+ *     onnx_driver FOLDER                  a network with every primitive, and what it computes by
+ *                                         the definitions:
+ *         network.onnx, network-int8.onnx
+ *         images                          raw float32 (N,C,H,W)
+ *         float32, int8                   logits, raw float32 (N,classes)
+ *         step                            one step of the int8 logits' grid, as text
+ *     onnx_driver FOLDER MODEL IMAGES     the same of a model, with int8 tables made by hand from
+ *                                         the first of IMAGES, raw bytes (N,H,W,C):
+ *         network-int8.onnx, int8
  */
 #include "test.h"
 
@@ -13,11 +17,13 @@
 #include "base/random.h"
 #include "emit_network.h"
 #include "hand_quant.h"
+#include "memnet/deploy.h"
+#include "memnet/genotype.h"
 #include "memnet/onnx.h"
 
-enum { IMAGES = 40, CALIBRATION = 8, PIXELS = NET_H * NET_W * NET_C };
+enum { IMAGES = 40, CALIBRATION = 32, PIXELS = NET_H * NET_W * NET_C };
 
-static const char *folder;
+static const char *folder, *model_path, *images_path;
 
 static void write_bytes(const char *name, const void *bytes, size_t count)
 {
@@ -48,20 +54,29 @@ static void write_images(const double *images)
     write_bytes("images", planes, sizeof planes);
 }
 
-static void
-write_logits(const char *name, const network *net, const mn_quant *quant, const double *images)
+/* `images`: `count` of them. */
+static void write_logits(const char *name,
+                         const mn_onnx_export_input *of,
+                         const mn_quant *quant,
+                         const double *images,
+                         size_t count)
 {
-    float logits[IMAGES * NET_CLASSES];
-    for (size_t i = 0; i < IMAGES; i++) {
-        double of_image[NET_CLASSES];
-        hand_quant_run(net->graph, &net->tensors, quant, images + i * PIXELS, of_image);
-        for (size_t k = 0; k < NET_CLASSES; k++)
-            logits[i * NET_CLASSES + k] = (float)of_image[k];
+    size_t classes = of->model->class_count;
+    size_t pixels = mn_shape_elements(mn_graph_node(of->graph, 0)->shape);
+    float *logits = calloc(count * classes, sizeof *logits);
+    double *of_image = calloc(classes, sizeof *of_image);
+    assert_true(logits != NULL && of_image != NULL);
+    for (size_t i = 0; i < count; i++) {
+        hand_quant_run(of->graph, of->tensors, quant, images + i * pixels, of_image);
+        for (size_t k = 0; k < classes; k++)
+            logits[i * classes + k] = (float)of_image[k];
     }
-    write_bytes(name, logits, sizeof logits);
+    write_bytes(name, logits, count * classes * sizeof *logits);
+    free(of_image);
+    free(logits);
 }
 
-static void test_write(void **state)
+static void test_every_primitive(void **state)
 {
     (void)state;
     static double images[IMAGES * PIXELS];
@@ -80,21 +95,74 @@ static void test_write(void **state)
     export_as("network.onnx", &input, NULL);
     export_as("network-int8.onnx", &input, quant);
     write_images(images);
-    write_logits("float32", &net, NULL, images);
-    write_logits("int8", &net, quant, images);
+    write_logits("float32", &input, NULL, images, IMAGES);
+    write_logits("int8", &input, quant, images, IMAGES);
     snprintf(step, sizeof step, "%.9g", (double)quant->values[mn_graph_output(net.graph, 0)].scale);
     write_bytes("step", step, strlen(step));
     hand_quant_free(quant);
     network_done(&net);
 }
 
+/* All of IMAGES, preprocessed. */
+static double *read_images(const mn_model *model, size_t per_image, size_t *ret_count)
+{
+    mn_error err;
+    char *bytes = NULL;
+    size_t count = 0;
+    assert_ok(mn_file_read(images_path, (size_t)1 << 30, &bytes, &count, &err), &err);
+    double *images = calloc(count, sizeof *images);
+    assert_non_null(images);
+    for (size_t k = 0; k < count; k++)
+        images[k] = ((double)(unsigned char)bytes[k] - (double)model->preprocessing.mean) *
+                    (double)model->preprocessing.scale;
+    free(bytes);
+    *ret_count = count / per_image;
+    return images;
+}
+
+static void test_model(void **state)
+{
+    (void)state;
+    mn_error err;
+    mn_model *model = NULL;
+    mn_genotype genotype;
+    mn_graph *graph = NULL;
+    mn_graph *deployed = NULL;
+    mn_tensors *tensors = NULL;
+    mn_tensors *folded = NULL;
+    size_t count = 0;
+    assert_ok(mn_model_load(model_path, &model, &err), &err);
+    assert_ok(mn_genotype_parse(model->architecture, strlen(model->architecture), &genotype, &err),
+              &err);
+    assert_ok(mn_genotype_lower(&genotype, &graph, &err), &err);
+    assert_ok(mn_tensors_arrange(graph, model->tensors, &tensors, &err), &err);
+    assert_ok(mn_deploy(graph, tensors, &deployed, &folded, &err), &err);
+    double *images = read_images(model, mn_shape_elements(genotype.input), &count);
+    assert_true(count >= CALIBRATION);
+    mn_quant *quant = hand_quant_make(deployed, folded, images, CALIBRATION);
+    mn_onnx_export_input input = {.graph = deployed, .tensors = folded, .model = model};
+    export_as("network-int8.onnx", &input, quant);
+    write_logits("int8", &input, quant, images, count);
+    hand_quant_free(quant);
+    free(images);
+    mn_tensors_free(folded);
+    mn_graph_free(deployed);
+    mn_tensors_free(tensors);
+    mn_graph_free(graph);
+    mn_model_free(model);
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_write)};
-    if (argc != 2) {
-        fprintf(stderr, "usage: onnx_driver FOLDER\n");
+    const struct CMUnitTest primitives[] = {cmocka_unit_test(test_every_primitive)};
+    const struct CMUnitTest models[] = {cmocka_unit_test(test_model)};
+    if (argc != 2 && argc != 4) {
+        fprintf(stderr, "usage: onnx_driver FOLDER [MODEL IMAGES]\n");
         return 64;
     }
     folder = argv[1];
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    model_path = argv[argc == 4 ? 2 : 0];
+    images_path = argv[argc == 4 ? 3 : 0];
+    return argc == 4 ? cmocka_run_group_tests(models, NULL, NULL)
+                     : cmocka_run_group_tests(primitives, NULL, NULL);
 }

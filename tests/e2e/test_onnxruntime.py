@@ -142,21 +142,21 @@ class EveryPrimitive(Case):
 
 
 class Trained(Case):
-    """A trained network on real test images, beside the exported C code."""
+    """A trained network on real test images, beside the exported C code. It is trained once."""
+    images = 1000
 
-    def setUp(self):
-        super().setUp()
+    @classmethod
+    def setUpClass(cls):
         if not FASHION.exists():
-            self.skipTest("no %s: NO REAL IMAGES ARE COMPARED" % FASHION)
-        if shutil.which("cc") is None:
-            self.skipTest("no C compiler")
-        self.images = 1000
-        spec, self.pixels = fashion_mnist(self.folder, 3000, self.images)
-        (self.folder / "a.json").write_text(json.dumps(network(10)))
-        self.model = self.folder / "m.safetensors"
-        self.spec = spec
-        self.memnet("train", self.folder / "a.json", "--data", spec, "--epochs", "1", "--threads",
-                    "1", "--out", self.model)
+            raise unittest.SkipTest("no %s: NO REAL IMAGES ARE COMPARED" % FASHION)
+        cls.home = pathlib.Path(tempfile.mkdtemp(prefix="memnet-test-"))
+        cls.addClassCleanup(shutil.rmtree, cls.home)
+        cls.spec, cls.pixels = fashion_mnist(cls.home, 3000, cls.images)
+        cls.model = cls.home / "m.safetensors"
+        (cls.home / "a.json").write_text(json.dumps(network(10)))
+        subprocess.run([MEMNET, "train", cls.home / "a.json", "--data", cls.spec, "--epochs", "2",
+                        "--threads", "1", "--out", cls.model], check=True,
+                       stdout=subprocess.DEVNULL)
 
     def memnet(self, *args):
         return subprocess.run([MEMNET, *args], cwd=self.folder, check=True, stdout=subprocess.PIPE,
@@ -178,11 +178,15 @@ class Trained(Case):
         how = json.loads(header["__metadata__"]["preprocessing"])
         return how["mean"], how["scale"]
 
+    def inputs(self):
+        mean, scale = self.preprocessing()
+        return array.array("f", ((p - mean) * scale for p in self.pixels)).tobytes()
+
+    @unittest.skipIf(shutil.which("cc") is None, "no C compiler")
     def test_float32(self):
         model = self.folder / "m.onnx"
         self.memnet("export", self.model, "--format", "onnx", "--out", model)
-        mean, scale = self.preprocessing()
-        images = array.array("f", ((p - mean) * scale for p in self.pixels)).tobytes()
+        images = self.inputs()
         _, got = self.run_onnx(model, images, "1,1,28,28")
         self.same(got, self.c_logits(), 1e-4)
         self.memnet("eval", self.model, "--data", self.spec, "--predictions", "p")
@@ -191,6 +195,20 @@ class Trained(Case):
         same = sum(a == b for a, b in zip(best(got, 10), classes))
         self.assertGreaterEqual(same, self.images - 1)  # but for a tie
         self.assertGreater(len(set(classes)), 5)
+
+    def test_int8(self):
+        """Tables made by hand; what is compared with is their arithmetic in double."""
+        (self.folder / "bytes").write_bytes(self.pixels)
+        subprocess.run([DRIVER, self.folder, self.model, self.folder / "bytes"], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        expected = best(floats((self.folder / "int8").read_bytes()), 10)
+        self.assertEqual(len(expected), self.images)
+        for level, least in (("disabled", 998), ("all", 995)):
+            _, got = self.run_onnx(self.folder / "network-int8.onnx", self.inputs(), "1,1,28,28",
+                                   level)
+            same = sum(a == b for a, b in zip(best(got, 10), expected))
+            print("same class, int8, %s: %d of %d" % (level, same, self.images))
+            self.assertGreaterEqual(same, least, level)
 
 
 def main():
