@@ -4,6 +4,7 @@
  *
  *     export.c        checks, walks over the nodes, puts model and metadata around them
  *     export_nodes.c  a node of the graph -> ops
+ *     export_clamp.c  activations
  *     export_quant.c  int8: grids as QuantizeLinear and DequantizeLinear, tables of integers
  *     export_parts.c  names, nodes, attributes, initializers as protobuf fields
  *
@@ -98,6 +99,24 @@ mn_status mn__export_node(mn__export *e, uint32_t node, mn_error *err);
 
 /* The value of `node` in `form`, for an op to read; written when there is none yet. */
 mn__export_name mn__export_read(mn__export *e, uint32_t node, mn__form form);
+
+/* ---- activations (export_clamp.c) ----------------------------------------------------------- */
+
+/* Where a node's result is clamped by an op, before it is rounded to its grid, if any. */
+typedef struct mn__export_bounds {
+    bool has_low, has_high;
+    float low, high;
+} mn__export_bounds;
+
+/* `act`: the activation of the node or its primitive. */
+mn__export_bounds mn__export_bounds_of(const mn__export *e, uint32_t node, mn_act act);
+
+/* Writes the op that clamps `from`; one of the bounds is there at least. */
+void mn__export_add_clamp(mn__export *e,
+                          uint32_t node,
+                          const mn__export_bounds *bounds,
+                          const char *from,
+                          const char *to);
 
 /* ---- int8 (export_quant.c) ------------------------------------------------------------------ */
 

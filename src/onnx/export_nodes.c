@@ -327,62 +327,6 @@ static mn__form form_of(const mn__export *e, const mn_node *node, form_rule rule
 
 /* ---- a node -------------------------------------------------------------------------------- */
 
-/* Bounds of the node's result before it is rounded to its grid, if any. */
-typedef struct bounds {
-    bool has_low, has_high;
-    float low, high;
-} bounds;
-
-/*
- * Float32: the activation. Int8: what of [low, high] the grid's own ends do not clamp anyway. The
- * grid of a relu's result has its zero at -128 as a rule, so that rounding to it clamps and no op
- * is needed.
- */
-static bounds bounds_of(const writer *w)
-{
-    const mn_quant *quant = w->e->input->quant;
-    mn_act act = rows[w->node->prim].act != MN_ACT_NONE ? rows[w->node->prim].act : w->node->act;
-    if (w->node->prim == MN_PRIM_INPUT)
-        return (bounds){0};
-    if (quant == NULL)
-        return (bounds){act != MN_ACT_NONE, act == MN_ACT_RELU6, 0.0f, 6.0f};
-    const mn_quant_value *grid = &quant->values[w->index];
-    const mn_quant_node *tables = &quant->nodes[w->index];
-    return (bounds){
-        .has_low = tables->low > INT8_MIN,
-        .has_high = tables->high < INT8_MAX,
-        .low = grid->scale * (float)(tables->low - grid->zero_point),
-        .high = grid->scale * (float)(tables->high - grid->zero_point),
-    };
-}
-
-/* Writes the op that clamps `from`. */
-static void add_clamp(writer *w, const bounds *b, const char *from, const char *to)
-{
-    if (b->has_low && !b->has_high && b->low == 0.0f) {
-        mn__export_add_simple(w->e, "Relu", from, to);
-        return;
-    }
-    mn__export_name low = mn__export_part_name(w->e, w->index, "min");
-    mn__export_name high = mn__export_part_name(w->e, w->index, "max");
-    mn__export_tensor scalar = {.element = MN__ELEMENT_FLOAT, .bytes = sizeof(float)};
-    if (b->has_low) {
-        scalar.name = low.text;
-        scalar.data = &b->low;
-        mn__export_add_tensor(w->e, &scalar);
-    }
-    if (b->has_high) {
-        scalar.name = high.text;
-        scalar.data = &b->high;
-        mn__export_add_tensor(w->e, &scalar);
-    }
-    const char *const inputs[] = {from, b->has_low ? low.text : "", high.text};
-    mn__export_add_op(
-        w->e,
-        &(mn__export_op){
-            .type = "Clip", .inputs = inputs, .input_count = b->has_high ? 3 : 2, .output = to});
-}
-
 /* What the node's op makes, or what stands in its place when it has none. */
 static mn__export_name source_of(writer *w)
 {
@@ -408,8 +352,9 @@ mn_status mn__export_node(mn__export *e, uint32_t index, mn_error *err)
                             w.node->name,
                             mn_prim_name(w.node->prim));
     e->values[index].form = form_of(e, w.node, r->rule);
-    bounds b = bounds_of(&w);
-    bool is_clamped = b.has_low || b.has_high;
+    mn_act act = r->act != MN_ACT_NONE ? r->act : w.node->act;
+    mn__export_bounds bounds = mn__export_bounds_of(e, index, act);
+    bool is_clamped = bounds.has_low || bounds.has_high;
     mn__export_name value = mn__export_value_name(e, index, e->values[index].form);
     mn__export_name clamped = is_quantised ? mn__export_part_name(e, index, "clamped") : value;
     w.result = is_clamped || is_quantised ? mn__export_part_name(e, index, "raw") : value;
@@ -418,7 +363,7 @@ mn_status mn__export_node(mn__export *e, uint32_t index, mn_error *err)
         return status;
     mn__export_name source = source_of(&w);
     if (is_clamped)
-        add_clamp(&w, &b, source.text, clamped.text);
+        mn__export_add_clamp(e, index, &bounds, source.text, clamped.text);
     if (is_quantised)
         mn__export_quant_value(e, index, is_clamped ? clamped.text : source.text, value.text);
     return MN_OK;
