@@ -2,9 +2,10 @@
 //
 //     node onnxruntime_run.js FOLDER MODEL DIMS LEVEL IMAGES LOGITS [REPEATS]
 //
-// FOLDER holds node_modules (tools/onnxruntime.sh). DIMS: of the input, "1,C,H,W". LEVEL: how far the
-// runtime may change the graph, "disabled" to "all". IMAGES: raw float32, image after image; LOGITS
-// is written likewise. Prints JSON: the names and dimensions of input and output, how many images,
+// FOLDER holds node_modules (tools/onnxruntime.sh). DIMS: of the input, "1,C,H,W". LEVEL: how far
+// the runtime may change the graph, "disabled" to "all". IMAGES: raw float32, image after image; LOGITS
+// is written likewise; where its name ends in .json it gets every output of the last image instead,
+// {name: {dims, data}}. Prints JSON: the names and dimensions of input and output, how many images,
 // the version; with REPEATS the microseconds of one inference, the median of that many.
 "use strict";
 const fs = require("fs");
@@ -31,11 +32,16 @@ async function main() {
     const count = pixels.length / size;
     const out = [];
     let result = null;
+    let all = null;
     for (let i = 0; i < count; i++) {
-        result = (await run(i))[session.outputNames[0]];
+        all = await run(i);
+        result = all[session.outputNames[0]];
         out.push(Buffer.from(result.data.buffer, result.data.byteOffset, result.data.byteLength));
     }
-    fs.writeFileSync(logits, Buffer.concat(out));
+    const listed = Object.entries(all).map(
+        ([key, value]) => [key, {dims: value.dims, data: Array.from(value.data)}]);
+    fs.writeFileSync(logits, logits.endsWith(".json") ? JSON.stringify(Object.fromEntries(listed))
+        : Buffer.concat(out));
     const said = {
         version: ort.env.versions.node, inputs: session.inputNames, outputs: session.outputNames,
         output_dims: result.dims, count,
