@@ -19,7 +19,7 @@ typedef struct request {
     const char *model;
     const char *out;
     int format;
-    int precision;
+    int precision; /* -1: that of the model */
     bool force;
 } request;
 
@@ -39,7 +39,11 @@ static void print_result(const char *folder, const mn_plan *plan)
 
 static mn_status export_c(const request *r, mn__pipeline *network, mn_error *err)
 {
-    mn_status status = mn__pipeline_plan(network, (mn_precision)r->precision, err);
+    mn_precision precision = mn__pipeline_precision(network, r->precision);
+    if (precision != MN_PRECISION_FLOAT32)
+        return mn_error_set(
+            err, MN_ERR_UNSUPPORTED, "int8 is not exported as C yet, expected float32");
+    mn_status status = mn__pipeline_plan(network, precision, err);
     if (status != MN_OK)
         return status;
     const mn_emit_input input = {
@@ -55,39 +59,48 @@ static mn_status export_c(const request *r, mn__pipeline *network, mn_error *err
     return status;
 }
 
-static void print_onnx_result(const request *r, const mn_model *model, mn_shape shape)
+static void print_onnx_result(const request *r, const mn__pipeline *network)
 {
-    const mn_preprocessing *pixels = &model->preprocessing;
+    const mn_preprocessing *pixels = &network->model->preprocessing;
+    mn_shape shape = network->genotype.input;
     printf("wrote %s: ONNX, opset 13, %s\n"
            "  input   'input', float32 (1,%u,%u,%u): channels, rows, columns of\n"
            "          (pixel - %.9g) * %.9g\n"
            "  output  'logits', float32 (1,%u)\n",
            r->out,
-           mn_precision_name((mn_precision)r->precision),
+           network->quant != NULL ? "int8 (QDQ)" : "float32",
            shape.c,
            shape.h,
            shape.w,
            (double)pixels->mean,
            (double)pixels->scale,
-           model->class_count);
+           network->model->class_count);
 }
 
 static mn_status export_onnx(const request *r, mn__pipeline *network, mn_error *err)
 {
+    mn_precision precision = mn__pipeline_precision(network, r->precision);
     mn_status status = mn__output_check(r->out, err);
     if (status == MN_OK)
-        status = mn__pipeline_deploy(network, err);
+        status = mn__pipeline_deploy(network, precision, err);
+    if (status == MN_OK && precision == MN_PRECISION_INT8 && network->quant == NULL)
+        status = mn_error_set(err,
+                              MN_ERR_ARG,
+                              "%s: a float32 model, which has no int8 tables; 'memnet quantize' "
+                              "makes them",
+                              r->model);
     if (status != MN_OK)
         return status;
     const mn_onnx_export_input input = {
         .graph = network->deployed,
         .tensors = network->folded,
         .model = network->model,
+        .quant = network->quant,
         .force = r->force,
     };
     status = mn_onnx_export(&input, r->out, err);
     if (status == MN_OK)
-        print_onnx_result(r, network->model, network->genotype.input);
+        print_onnx_result(r, network);
     return status;
 }
 
@@ -125,9 +138,8 @@ static const mn__option options[] = {
      .argument = "P",
      .kind = MN__CHOICE,
      .into = INTO(precision),
-     .choices = mn__precision_float,
-     .planned = mn__precision_planned,
-     .help = "float32 (default)"},
+     .choices = mn__precision_choices,
+     .help = "float32 or int8; default: that of the model"},
     {.name = "force",
      .kind = MN__FLAG,
      .into = INTO(force),
@@ -154,7 +166,7 @@ static const mn__usage usage = {
 
 int mn__cmd_export(int argc, char **argv)
 {
-    request r = {.precision = MN_PRECISION_FLOAT32};
+    request r = {.precision = -1};
     int first = 0;
     int code = 0;
     if (!mn__options_parse(&usage, argc, argv, &r, &first, &code))
