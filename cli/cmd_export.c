@@ -1,5 +1,6 @@
 /*
- * memnet export: writes a model as C code, laid out by the plan that `memnet memory` prints.
+ * memnet export: writes a model as C code, laid out by the plan that `memnet memory` prints, or as
+ * ONNX.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +10,16 @@
 #include "cli/pipeline.h"
 #include "cli/text.h"
 #include "memnet/emit.h"
+#include "memnet/onnx.h"
+
+/* In the order of the option's choices. */
+typedef enum format { FORMAT_C, FORMAT_ONNX } format;
 
 typedef struct request {
     const char *model;
     const char *out;
-    int format; /* c is the only one */
-    int precision;
+    int format;
+    int precision; /* -1: that of the model */
     bool force;
 } request;
 
@@ -32,33 +37,88 @@ static void print_result(const char *folder, const mn_plan *plan)
     free(word);
 }
 
+static mn_status export_c(const request *r, mn__pipeline *network, mn_error *err)
+{
+    mn_precision precision = mn__pipeline_precision(network, r->precision);
+    if (precision != MN_PRECISION_FLOAT32)
+        return mn_error_set(
+            err, MN_ERR_UNSUPPORTED, "int8 is not exported as C yet, expected float32");
+    mn_status status = mn__pipeline_plan(network, precision, err);
+    if (status != MN_OK)
+        return status;
+    const mn_emit_input input = {
+        .graph = network->deployed,
+        .tensors = network->folded,
+        .plan = network->plan,
+        .model = network->model,
+        .force = r->force,
+    };
+    status = mn_emit_c(&input, r->out, err);
+    if (status == MN_OK)
+        print_result(r->out, network->plan);
+    return status;
+}
+
+static void print_onnx_result(const request *r, const mn__pipeline *network)
+{
+    const mn_preprocessing *pixels = &network->model->preprocessing;
+    mn_shape shape = network->genotype.input;
+    printf("wrote %s: ONNX, opset 13, %s\n"
+           "  input   'input', float32 (1,%u,%u,%u): channels, rows, columns of\n"
+           "          (pixel - %.9g) * %.9g\n"
+           "  output  'logits', float32 (1,%u)\n",
+           r->out,
+           network->quant != NULL ? "int8 (QDQ)" : "float32",
+           shape.c,
+           shape.h,
+           shape.w,
+           (double)pixels->mean,
+           (double)pixels->scale,
+           network->model->class_count);
+}
+
+static mn_status export_onnx(const request *r, mn__pipeline *network, mn_error *err)
+{
+    mn_precision precision = mn__pipeline_precision(network, r->precision);
+    mn_status status = mn__output_check(r->out, err);
+    if (status == MN_OK)
+        status = mn__pipeline_deploy(network, precision, err);
+    if (status == MN_OK && precision == MN_PRECISION_INT8 && network->quant == NULL)
+        status = mn_error_set(err,
+                              MN_ERR_ARG,
+                              "%s: a float32 model, which has no int8 tables; 'memnet quantize' "
+                              "makes them",
+                              r->model);
+    if (status != MN_OK)
+        return status;
+    const mn_onnx_export_input input = {
+        .graph = network->deployed,
+        .tensors = network->folded,
+        .model = network->model,
+        .quant = network->quant,
+        .force = r->force,
+    };
+    status = mn_onnx_export(&input, r->out, err);
+    if (status == MN_OK)
+        print_onnx_result(r, network);
+    return status;
+}
+
 static int export_model(const request *r)
 {
     mn__pipeline network = {0};
     mn_error err;
     mn_status status = mn__pipeline_load_model(r->model, &network, &err);
     if (status == MN_OK)
-        status = mn__pipeline_plan(&network, (mn_precision)r->precision, &err);
-    if (status == MN_OK) {
-        const mn_emit_input input = {
-            .graph = network.deployed,
-            .tensors = network.folded,
-            .plan = network.plan,
-            .model = network.model,
-            .force = r->force,
-        };
-        status = mn_emit_c(&input, r->out, &err);
-    }
-    if (status == MN_OK)
-        print_result(r->out, network.plan);
+        status =
+            r->format == FORMAT_ONNX ? export_onnx(r, &network, &err) : export_c(r, &network, &err);
     mn__pipeline_done(&network);
     return status == MN_OK ? MN__EXIT_OK : mn__fail(&err);
 }
 
 #define INTO(field) offsetof(request, field)
 
-static const char *const formats[] = {"c", NULL};
-static const char *const formats_planned[] = {"onnx", NULL};
+static const char *const formats[] = {[FORMAT_C] = "c", [FORMAT_ONNX] = "onnx", NULL};
 
 static const mn__option options[] = {
     {.name = "format",
@@ -66,45 +126,47 @@ static const mn__option options[] = {
      .kind = MN__CHOICE,
      .into = INTO(format),
      .choices = formats,
-     .planned = formats_planned,
      .required = true,
-     .help = "c; required"},
+     .help = "c or onnx; required"},
     {.name = "out",
-     .argument = "DIR",
+     .argument = "PATH",
      .kind = MN__TEXT,
      .into = INTO(out),
      .required = true,
-     .help = "folder, made with its parents; required"},
+     .help = "c: a folder, made with its parents; onnx: a file; required"},
     {.name = "precision",
      .argument = "P",
      .kind = MN__CHOICE,
      .into = INTO(precision),
-     .choices = mn__precision_float,
-     .planned = mn__precision_planned,
-     .help = "float32 (default)"},
+     .choices = mn__precision_choices,
+     .help = "float32 or int8; default: that of the model"},
     {.name = "force",
      .kind = MN__FLAG,
      .into = INTO(force),
-     .help = "overwrite the files of an earlier export"},
+     .help = "overwrite the file or files of an earlier export"},
 };
 
 static const mn__usage usage = {
     .command = "export",
-    .synopsis = "MODEL.safetensors --format c --out DIR [options]",
+    .synopsis = "MODEL.safetensors --format c|onnx --out PATH [options]",
     .about =
-        "Writes a model as C code: C99, no heap, all working memory in one static buffer of the\n"
-        "size that is printed. An example program in it classifies raw images.\n",
+        "c: writes a model as C code: C99, no heap, all working memory in one static buffer of "
+        "the\n"
+        "size that is printed. An example program in it classifies raw images.\n"
+        "onnx: writes it as one ONNX file (opset 13) for other runtimes. Its input is float32\n"
+        "(1,C,H,W); what to do to the pixels and the names of the classes are in its metadata.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .operand = "MODEL.safetensors",
     .operand_max = 1,
     .examples = "  memnet export study/best/model.safetensors --format c --out firmware/net\n"
-                "  memnet export model.safetensors --format c --out net --force\n",
+                "  memnet export model.safetensors --format c --out net --force\n"
+                "  memnet export model.safetensors --format onnx --out model.onnx\n",
 };
 
 int mn__cmd_export(int argc, char **argv)
 {
-    request r = {.precision = MN_PRECISION_FLOAT32};
+    request r = {.precision = -1};
     int first = 0;
     int code = 0;
     if (!mn__options_parse(&usage, argc, argv, &r, &first, &code))

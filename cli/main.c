@@ -25,7 +25,7 @@ static const command commands[] = {
     {"eval", "measure a model's accuracy", mn__cmd_eval},
     {"quantize", "turn a trained model into one that computes in int8", mn__cmd_quantize},
     {"memory", "show how many bytes a network needs, and where", mn__cmd_memory},
-    {"export", "write a model as C code", mn__cmd_export},
+    {"export", "write a model as C code or ONNX", mn__cmd_export},
     {"status", "show what a search has found so far", mn__cmd_status},
     {"data", "describe a data set", mn__cmd_data},
     {"worker", NULL, mn__cmd_worker},

@@ -139,11 +139,8 @@ mn_precision mn__pipeline_precision(const mn__pipeline *pipeline, int asked)
     return is_int8(pipeline) ? MN_PRECISION_INT8 : MN_PRECISION_FLOAT32;
 }
 
-mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err)
+mn_status mn__pipeline_deploy(mn__pipeline *pipeline, mn_precision precision, mn_error *err)
 {
-    mn_plan_opts opts = mn_plan_opts_default();
-    opts.precision = precision;
-    opts.sizes_only = pipeline->is_imported;
     if (is_int8(pipeline) && precision != MN_PRECISION_INT8)
         return mn_error_set(err,
                             MN_ERR_ARG,
@@ -155,8 +152,18 @@ mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_e
     if (status == MN_OK && is_int8(pipeline))
         status = mn_quant_from_tensors(
             pipeline->deployed, pipeline->model->tensors, &pipeline->quant, err);
-    if (status == MN_OK)
-        status = mn_plan_create(pipeline->deployed, &opts, &pipeline->plan, err);
+    return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", pipeline->path);
+}
+
+mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err)
+{
+    mn_plan_opts opts = mn_plan_opts_default();
+    opts.precision = precision;
+    opts.sizes_only = pipeline->is_imported;
+    mn_status status = mn__pipeline_deploy(pipeline, precision, err);
+    if (status != MN_OK)
+        return status;
+    status = mn_plan_create(pipeline->deployed, &opts, &pipeline->plan, err);
     return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", pipeline->path);
 }
 

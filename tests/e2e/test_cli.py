@@ -92,6 +92,9 @@ class Usage(Case):
             self.refused(command, "-Z", code=2, says="unknown option -Z")
             if command not in ("search", "worker"):
                 self.refused(command, code=2, says="missing argument")
+        self.refused("export", "m", "--format", "tflite", "--out", "x", code=2,
+                     says="'tflite': expected c or onnx")
+        self.refused("export", "m", "--format", "onnx", code=2, says="--out PATH")
         self.refused("train", "a.json", code=2, says="--data SPEC")
         self.refused("train", "a.json", "--data", code=2, says="--data needs an argument")
         self.refused("eval", "a", "b", "--data", "x", code=2, says="'b'")
@@ -108,10 +111,7 @@ class Usage(Case):
         spec = tiny_data.write_npy(self.folder / "npy")
         tiny_data.write_architecture(self.folder / "a.json")
         memory = ("--memory", "16K")
-        self.refused("export", "m", "--format", "c", "--out", "x", "--precision", "int8",
-                     says="int8")
         self.refused("search", "--data", spec, *memory, "--precision", "int8", says="int8")
-        self.refused("export", "m", "--format", "onnx", "--out", "x", says="onnx")
         with unittest.mock.patch.dict(os.environ, {"MEMNET_ISA": "avx2"}):
             self.refused("train", "a.json", "--data", spec, "--compute", "bf16",
                          says="this processor has no bf16 instructions")
@@ -506,6 +506,7 @@ class Train(Case):
             self.refused("memory", name, says=name)
             self.refused("eval", name, "--data", self.spec, says=name)
             self.refused("export", name, "--format", "c", "--out", "x", says=name)
+            self.refused("export", name, "--format", "onnx", "--out", "x", says=name)
         self.refused("eval", "nowhere", "--data", self.spec, says="nowhere")
         self.refused("eval", self.architecture, "--data", self.spec, says="without weights")
         self.refused("export", self.architecture, "--format", "c", "--out", "x",
@@ -607,6 +608,48 @@ class Train(Case):
         self.ok(*export, "empty", "--force")
         self.ok(*export, "full", "--force")
         self.assertEqual((self.folder / "full/mine").read_text(), "text")
+
+    def test_export_onnx(self):
+        said = self.ok("export", self.model, "--format", "onnx", "--out", "m.onnx")
+        self.assertIn("wrote m.onnx: ONNX, opset 13, float32\n", said)
+        self.assertIn("float32 (1,1,8,8)", said)
+        whole = (self.folder / "m.onnx").read_bytes()
+        self.ok("export", self.model, "--format", "onnx", "--out", "again.onnx")
+        self.assertEqual((self.folder / "again.onnx").read_bytes(), whole)
+        of_model, of_file = json.loads(self.ok("memory", self.model, "m.onnx", "--json"))
+        for key in ("weights_bytes", "arena_bytes", "total_bytes", "lower_bound_bytes", "macs"):
+            self.assertEqual(of_file[key], of_model[key], key)
+
+    def test_export_int8(self):
+        self.ok("quantize", self.model, "--data", self.spec, "--out", "q.safetensors")
+        said = self.ok("export", "q.safetensors", "--format", "onnx", "--out", "q.onnx")
+        self.assertIn("wrote q.onnx: ONNX, opset 13, int8 (QDQ)\n", said)
+        self.ok("export", "q.safetensors", "--format", "onnx", "--precision", "int8", "--out",
+                "again.onnx")
+        self.assertEqual((self.folder / "again.onnx").read_bytes(),
+                         (self.folder / "q.onnx").read_bytes())
+        of_file = json.loads(self.ok("memory", "q.onnx", "--json"))
+        of_model = json.loads(self.ok("memory", self.model, "--json"))
+        self.assertEqual(of_file["macs"], of_model["macs"])
+        self.assertLess(of_file["total_bytes"], of_model["total_bytes"] / 2)
+        self.refused("export", "q.safetensors", "--format", "onnx", "--precision", "float32",
+                     "--out", "x", says="an int8 model, which has no float32 weights")
+        self.refused("export", self.model, "--format", "onnx", "--precision", "int8", "--out", "x",
+                     says="a float32 model, which has no int8 tables")
+        self.refused("export", "q.safetensors", "--format", "c", "--out", "x", says="int8")
+
+    def test_export_onnx_file(self):
+        (self.folder / "folder").mkdir()
+        (self.folder / "file").write_text("text")
+        export = ("export", self.model, "--format", "onnx", "--out")
+        self.refused(*export, "file", says="file: exists")
+        for path in ("file/x", "nowhere/x", "folder", "new/", "", "/dev/null"):
+            self.refused(*export, path, says=path)
+            self.refused(*export, path, "--force", says=path)
+        self.ok(*export, "file", "--force")
+        self.assertNotEqual((self.folder / "file").read_text(errors="replace"), "text")
+        self.refused("export", self.architecture, "--format", "onnx", "--out", "x",
+                     says="without weights")
 
     def test_predictions_that_cannot_be_written(self):
         for path in ("nowhere/p", "/dev/null", ""):

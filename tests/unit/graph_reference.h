@@ -117,6 +117,8 @@ reference_element(const reference *r, const mn_node *node, uint32_t y, uint32_t 
         return reference_at(r, node->inputs[part], y, x, c);
     case MN_PRIM_IDENTITY:
         return reference_at(r, node->inputs[0], y, x, c);
+    case MN_PRIM_RESHAPE: /* keeps the order (H,W,C) */
+        return r->values[node->inputs[0]][((size_t)y * node->shape.w + x) * node->shape.c + c];
     default:
         fail_msg("%s: the reference does not know this node", node->name);
         return 0.0;
