@@ -230,12 +230,24 @@ static mn_status publish_folder(mn__session *session, const mn_best_row *row, mn
     return status;
 }
 
+/* What a kill between swapping and removing has left beside the folder that is shown. */
+static mn_status tidy(mn__session *session, mn_error *err)
+{
+    char name[32];
+    char *link = mn__session_path(session, "best");
+    if (link == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    snprintf(name, sizeof name, "best.%u", current_number(link));
+    free(link);
+    return remove_others(session, name, err);
+}
+
 mn_status mn__best_publish(mn__session *session, const mn_best_row *row, mn_error *err)
 {
     bool stored = false;
     mn_status status = is_stored(session, row, &stored, err);
-    if (status == MN_OK && !is_shown(session, row))
-        status = publish_folder(session, row, err);
+    if (status == MN_OK)
+        status = is_shown(session, row) ? tidy(session, err) : publish_folder(session, row, err);
     return status == MN_OK && !stored ? mn_study_put_best(session->study, row, err) : status;
 }
 

@@ -261,8 +261,8 @@ static void test_edited(void **state)
         const char *sql;
         const char *text;
     } edits[] = {
-        {"PRAGMA user_version = 2", "study format 2, this program reads 1"},
-        {"PRAGMA user_version = 0", "study format 0, this program reads 1"},
+        {"PRAGMA user_version = 1", "study format 1, this program reads 2"},
+        {"PRAGMA user_version = 0", "study format 0, this program reads 2"},
         {"DELETE FROM studies", "no row in studies"},
         {"DELETE FROM bounds", "no bounds"},
         {"DROP TABLE bounds", "no such table: bounds"},
