@@ -139,7 +139,8 @@ mn_precision mn__pipeline_precision(const mn__pipeline *pipeline, int asked)
     return is_int8(pipeline) ? MN_PRECISION_INT8 : MN_PRECISION_FLOAT32;
 }
 
-mn_status mn__pipeline_deploy(mn__pipeline *pipeline, mn_precision precision, mn_error *err)
+mn_status
+mn__pipeline_check_precision(const mn__pipeline *pipeline, mn_precision precision, mn_error *err)
 {
     if (is_int8(pipeline) && precision != MN_PRECISION_INT8)
         return mn_error_set(err,
@@ -147,7 +148,15 @@ mn_status mn__pipeline_deploy(mn__pipeline *pipeline, mn_precision precision, mn
                             "%s: an int8 model, which has no %s weights",
                             pipeline->path,
                             mn_precision_name(precision));
-    mn_status status =
+    return MN_OK;
+}
+
+mn_status mn__pipeline_deploy(mn__pipeline *pipeline, mn_precision precision, mn_error *err)
+{
+    mn_status status = mn__pipeline_check_precision(pipeline, precision, err);
+    if (status != MN_OK)
+        return status;
+    status =
         mn_deploy(pipeline->graph, pipeline->tensors, &pipeline->deployed, &pipeline->folded, err);
     if (status == MN_OK && is_int8(pipeline))
         status = mn_quant_from_tensors(
