@@ -3,7 +3,7 @@
  * in thousandths of an instruction for each multiply-add: its loads, and the multiply-adds of the
  * path that was compiled. */
 #include "kernels/mn_s8_inner.h"
-#include "target.h"
+#include "../tests/target/target.h"
 
 enum { VALUE = 40960, WEIGHTS = 40960, OUTPUTS = 128, SCRATCH = 4096 };
 
