@@ -2,8 +2,8 @@
  * one line a layer: name, multiply-adds, instructions, and what the inner loop cannot do without,
  * in thousandths of an instruction for each multiply-add: its loads, and the multiply-adds of the
  * path that was compiled. */
+#include "../tests/target/target.h"
 #include "kernels/mn_s8_inner.h"
-#include "target.h"
 
 enum { VALUE = 40960, WEIGHTS = 40960, OUTPUTS = 128, SCRATCH = 4096 };
 

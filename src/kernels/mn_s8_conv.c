@@ -25,6 +25,16 @@ typedef struct mn_s8_conv_plan {
     int32_t fast;                  /* assembly can make its outputs */
 } mn_s8_conv_plan;
 
+#if defined(MN_S8_AVX2)
+#include "mn_s8_x86.h"
+#else
+static inline int32_t mn_s8_conv_staged(const mn_s8_conv_plan *plan, const int8_t *in, int8_t *out)
+{
+    (void)plan, (void)in, (void)out;
+    return 0;
+}
+#endif
+
 static mn_s8_conv_plan mn_s8_conv_make(const mn_s8_filter *filter, const mn_s8_window *window)
 {
     mn_s8_conv_plan plan;
@@ -243,6 +253,8 @@ void mn_s8_conv(const int8_t *in,
                 const mn_s8_window *window)
 {
     mn_s8_conv_plan plan = mn_s8_conv_make(filter, window);
+    if (mn_s8_conv_staged(&plan, in, out))
+        return;
     if (mn_s8_conv_scratch_bytes(window) > 0)
         mn_s8_conv_columns(&plan, in, out, (int16_t *)scratch);
     else

@@ -8,15 +8,25 @@
 static void
 mn_s8_rescale(const int8_t *from, int8_t *to, const mn_s8_factor *factor, const mn_s8_span *span)
 {
+    /* Copies, since a byte that is written may lie anywhere. */
+    const mn_s8_factor by = *factor;
+    int32_t in_zero = span->in_zero;
+    int32_t out_zero = span->out_zero;
+    int32_t low = span->low;
+    int32_t high = span->high;
+    int32_t channels = span->channels;
     int32_t c;
-    for (c = 0; c < span->channels; c++) {
-        int32_t value = mn_s8_scale(from[c] - span->in_zero, factor->multiplier, factor->shift);
-        to[c] = mn_s8_clamp(value + span->out_zero, span->low, span->high);
+    for (c = 0; c < channels; c++) {
+        int32_t value = mn_s8_scale(from[c] - in_zero, by.multiplier, by.shift);
+        to[c] = mn_s8_clamp(value + out_zero, low, high);
     }
 }
 
 void mn_s8_copy(const int8_t *in, int8_t *out, const mn_s8_factor *factor, const mn_s8_span *span)
 {
+    int32_t channels = span->channels;
+    int32_t low = span->low;
+    int32_t high = span->high;
     int32_t p, c;
     for (p = 0; p < span->pixels; p++) {
         const int8_t *from = in + p * span->in_stride;
@@ -24,7 +34,7 @@ void mn_s8_copy(const int8_t *in, int8_t *out, const mn_s8_factor *factor, const
         if (factor)
             mn_s8_rescale(from, to, factor, span);
         else
-            for (c = 0; c < span->channels; c++)
-                to[c] = mn_s8_clamp(from[c], span->low, span->high);
+            for (c = 0; c < channels; c++)
+                to[c] = mn_s8_clamp(from[c], low, high);
     }
 }

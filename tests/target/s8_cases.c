@@ -1,7 +1,7 @@
 /* Runs the int8 kernels on random cases and prints a checksum of what each family writes. The cases
  * follow from integers alone, drawn one statement at a time, so that every machine must print the
- * same as the portable kernels on
- * a host, which tests/unit/test_s8_kernels.c holds against plain loops. */
+ * same as the portable kernels on a host, which tests/unit/test_s8_kernels.c holds against plain
+ * loops. */
 #include "kernels/mn_s8.h"
 #include "target.h"
 
