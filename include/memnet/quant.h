@@ -9,6 +9,7 @@
 #define MEMNET_QUANT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "memnet/graph.h"
@@ -56,10 +57,34 @@ MN_API mn_status mn_quant_create(const mn_graph *deployed, mn_quant **ret_quant,
 /** NULL is fine. */
 MN_API void mn_quant_free(mn_quant *quant);
 
-/** Tests every number against the graph and the ranges above: MN_ERR_MISMATCH or MN_ERR_FORMAT name
- * node and number. Concat parts, pools, reshapes and lone clamps share their input's grid, or are
- * copies whose factor fits. */
+/** Tests every number against the graph and the ranges above: MN_ERR_MISMATCH, MN_ERR_FORMAT or
+ * MN_ERR_UNSUPPORTED name node and number. Values of one class of mn_quant_classes() share one
+ * grid, and no sum of a layer can leave int32_t: what passes here runs in every plan. */
 MN_API mn_status mn_quant_check(const mn_graph *deployed, const mn_quant *quant, mn_error *err);
+
+/**
+ * Which values share one grid, so that every plan of the graph is valid whatever it made a slice of
+ * what: a concat's result and its parts, and the results of pools, reshapes and lone clamps and
+ * their inputs. Parts that are inputs of the graph are copied into a concat by every plan and need
+ * not share its grid.
+ *
+ * @param ret_class  (nodes) the first node of each node's class.
+ */
+MN_API void mn_quant_classes(const mn_graph *deployed, uint32_t *ret_class);
+
+/** Whether no way of summing one output, over inputs as they are or less their zero point, leaves
+ * int32_t: 256 * sum of |weight| + |bias| <= INT32_MAX. */
+MN_API bool mn_quant_sum_fits(int64_t sum_of_weights, int64_t bias);
+
+/** Sides of a node's weight table: `outputs` filters, each of `filter` weights. Zeros for nodes
+ * without weights. */
+typedef struct mn_quant_sizes {
+    uint32_t outputs;
+    size_t filter;
+    bool
+        is_depthwise; /**< Weight k of filter o is weights[k * outputs + o]; else [o*filter + k]. */
+} mn_quant_sizes;
+MN_API mn_quant_sizes mn_quant_sizes_of(const mn_graph *deployed, uint32_t node);
 
 /**
  * A positive real factor as multiplier / 2^shift, multiplier in [2^30, 2^31), shift in [1,62];
