@@ -23,6 +23,12 @@
 
 #include <stdint.h>
 
+/* A product x * w is at most 255 * 127 in magnitude. Sums of up to MN_S8_TERMS of them, a filter's
+ * KH*KW*I/groups or a row of a fully connected layer, stay inside an int32 where no bias is beyond
+ * +-MN_S8_BIAS. More or beyond that is for the caller to refuse, and global pools of more than
+ * 2^22 pixels, average pools of as many taps. */
+enum { MN_S8_TERMS = 33155, MN_S8_BIAS = 1073741823 };
+
 #ifdef __cplusplus
 extern "C" {
 #endif

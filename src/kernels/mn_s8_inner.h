@@ -1,0 +1,261 @@
+/*
+ * What the int8 kernels share: the part of a sliding window that lies inside the image, the way
+ * from a sum to an output, and the inner product of four filters with one run of input.
+ * SPDX-License-Identifier: 0BSD
+ *
+ * Included by kernels only. Which path is compiled follows from the compiler's macros alone; sums
+ * are exact, so that every path gives the same bytes. A window is clipped to the image once for
+ * every output pixel, so that the inner loops test nothing.
+ */
+#ifndef MN_S8_INNER_H
+#define MN_S8_INNER_H
+
+#include "mn_s8.h"
+
+#if defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)
+#include <arm_mve.h>
+#define MN_S8_MVE 1
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && !defined(__ARM_BIG_ENDIAN)
+#include <arm_acle.h>
+#define MN_S8_DSP 1
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define MN_S8_AVX2 1
+#endif
+
+/* The taps [ky, ky_end) x [kx, kx_end) of a window that lie inside the image; (y,x) is the input
+ * pixel under tap (ky,kx). All zero when the whole window lies in the padding. */
+typedef struct mn_s8_taps {
+    int32_t ky, ky_end, kx, kx_end;
+    int32_t y, x;
+} mn_s8_taps;
+
+static inline mn_s8_taps mn_s8_clip(const mn_s8_window *window, int32_t out_y, int32_t out_x)
+{
+    mn_s8_taps taps;
+    int32_t top = out_y * window->stride_h - window->pad_top;
+    int32_t left = out_x * window->stride_w - window->pad_left;
+    taps.ky = 0;
+    taps.kx = 0;
+    taps.ky_end = window->kernel_h;
+    taps.kx_end = window->kernel_w;
+    while (taps.ky < taps.ky_end && top + taps.ky * window->dilation_h < 0)
+        taps.ky++;
+    while (taps.ky < taps.ky_end && top + (taps.ky_end - 1) * window->dilation_h >= window->in_h)
+        taps.ky_end--;
+    while (taps.kx < taps.kx_end && left + taps.kx * window->dilation_w < 0)
+        taps.kx++;
+    while (taps.kx < taps.kx_end && left + (taps.kx_end - 1) * window->dilation_w >= window->in_w)
+        taps.kx_end--;
+    taps.y = top + taps.ky * window->dilation_h;
+    taps.x = left + taps.kx * window->dilation_w;
+    if (taps.ky == taps.ky_end || taps.kx == taps.kx_end) {
+        taps.ky = taps.ky_end = taps.kx = taps.kx_end = 0;
+        taps.y = taps.x = 0;
+    }
+    return taps;
+}
+
+static inline int8_t mn_s8_clamp(int32_t value, int32_t low, int32_t high)
+{
+    value = value < low ? low : value;
+    return (int8_t)(value > high ? high : value);
+}
+
+/* sum * multiplier / 2^shift, halves upwards; beyond +-1024, where every output is clamped, only
+ * the sign is right. A shift above 32 leaves nothing to round in the lower word of the product. */
+static inline int32_t mn_s8_scale(int32_t sum, int32_t multiplier, int32_t shift)
+{
+    int64_t product = (int64_t)sum * multiplier;
+    if (shift > 32)
+        return ((int32_t)(product >> 32) + ((int32_t)1 << (shift - 33))) >> (shift - 32);
+    product = (product + ((int64_t)1 << (shift - 1))) >> shift;
+    return product < -1024 ? -1024 : product > 1024 ? 1024 : (int32_t)product;
+}
+
+/* Output channel o from its sum, bias included. */
+static inline int8_t
+mn_s8_output(int32_t sum, const mn_s8_filter *filter, int32_t o, const mn_s8_window *window)
+{
+    int32_t value = mn_s8_scale(sum, filter->multiplier[o], filter->shift[o]);
+    return mn_s8_clamp(value + window->out_zero, window->low, window->high);
+}
+
+/* ---- four inner products --------------------------------------------------------------------- */
+
+/* Where the weights of four outputs begin; past the `live` last ones the last row is repeated, so
+ * that a rest of one to three outputs runs the same code. */
+static inline void mn_s8_rows(int32_t live, int32_t step, int32_t row[4])
+{
+    int32_t k;
+    for (k = 0; k < 4; k++)
+        row[k] = (k < live ? k : live - 1) * step;
+}
+
+#if defined(MN_S8_DSP)
+
+static inline uint32_t mn_s8_load4(const int8_t *from)
+{
+    uint32_t four;
+    __builtin_memcpy(&four, from, 4);
+    return four;
+}
+
+/* Two equal halfwords. */
+static inline int16x2_t mn_s8_twice(int32_t value)
+{
+    return (int16x2_t)(((uint32_t)value & 0xffffu) * 0x10001u);
+}
+
+/* Bytes 0 and 2, or 1 and 3, of four as halfwords, plus `add`. The rotation is part of the
+ * instruction, which no intrinsic of gcc's can say. */
+static inline int16x2_t mn_s8_even(int16x2_t add, uint32_t four)
+{
+    return __sxtab16(add, (int8x4_t)four);
+}
+
+static inline int16x2_t mn_s8_odd(int16x2_t add, uint32_t four)
+{
+    int16x2_t odd;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(odd) : "r"(add), "r"(four));
+    return odd;
+}
+
+/* The same without `add`. */
+static inline int16x2_t mn_s8_even_bytes(uint32_t four)
+{
+    return __sxtb16((int8x4_t)four);
+}
+
+static inline int16x2_t mn_s8_odd_bytes(uint32_t four)
+{
+    int16x2_t odd;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(four));
+    return odd;
+}
+
+#define MN_S8_DOT_STEP 4
+static inline void mn_s8_dot_steps(const int8_t *x,
+                                   const int8_t *weights,
+                                   const int32_t row[4],
+                                   int32_t count,
+                                   int32_t zero,
+                                   int32_t sums[4])
+{
+    const int8_t *w0 = weights + row[0];
+    const int8_t *w1 = weights + row[1];
+    const int8_t *w2 = weights + row[2];
+    const int8_t *w3 = weights + row[3];
+    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    int16x2_t minus = mn_s8_twice(-zero);
+    int32_t i;
+    for (i = 0; i < count; i += 4) {
+        uint32_t four = mn_s8_load4(x + i);
+        int16x2_t even = mn_s8_even(minus, four), odd = mn_s8_odd(minus, four);
+        four = mn_s8_load4(w0 + i);
+        s0 = __smlad(odd, mn_s8_odd_bytes(four), __smlad(even, mn_s8_even_bytes(four), s0));
+        four = mn_s8_load4(w1 + i);
+        s1 = __smlad(odd, mn_s8_odd_bytes(four), __smlad(even, mn_s8_even_bytes(four), s1));
+        four = mn_s8_load4(w2 + i);
+        s2 = __smlad(odd, mn_s8_odd_bytes(four), __smlad(even, mn_s8_even_bytes(four), s2));
+        four = mn_s8_load4(w3 + i);
+        s3 = __smlad(odd, mn_s8_odd_bytes(four), __smlad(even, mn_s8_even_bytes(four), s3));
+    }
+    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+}
+
+#elif defined(MN_S8_MVE)
+
+#define MN_S8_DOT_STEP 8
+static inline void mn_s8_dot_steps(const int8_t *x,
+                                   const int8_t *weights,
+                                   const int32_t row[4],
+                                   int32_t count,
+                                   int32_t zero,
+                                   int32_t sums[4])
+{
+    const int8_t *w0 = weights + row[0];
+    const int8_t *w1 = weights + row[1];
+    const int8_t *w2 = weights + row[2];
+    const int8_t *w3 = weights + row[3];
+    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    int32_t i;
+    for (i = 0; i < count; i += 8) {
+        int16x8_t eight = vsubq_n_s16(vldrbq_s16(x + i), (int16_t)zero);
+        s0 = vmladavaq_s16(s0, eight, vldrbq_s16(w0 + i));
+        s1 = vmladavaq_s16(s1, eight, vldrbq_s16(w1 + i));
+        s2 = vmladavaq_s16(s2, eight, vldrbq_s16(w2 + i));
+        s3 = vmladavaq_s16(s3, eight, vldrbq_s16(w3 + i));
+    }
+    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+}
+
+#elif defined(MN_S8_AVX2)
+
+static inline __m256i mn_s8_wide16(const int8_t *from)
+{
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)from));
+}
+
+#define MN_S8_DOT_STEP 16
+static inline void mn_s8_dot_steps(const int8_t *x,
+                                   const int8_t *weights,
+                                   const int32_t row[4],
+                                   int32_t count,
+                                   int32_t zero,
+                                   int32_t sums[4])
+{
+    __m256i lanes[4];
+    __m256i minus = _mm256_set1_epi16((int16_t)zero);
+    __m128i total;
+    int32_t i, k;
+    for (k = 0; k < 4; k++)
+        lanes[k] = _mm256_setzero_si256();
+    for (i = 0; i < count; i += 16) {
+        __m256i wide = _mm256_sub_epi16(mn_s8_wide16(x + i), minus);
+        for (k = 0; k < 4; k++) {
+            __m256i w = mn_s8_wide16(weights + row[k] + i);
+            lanes[k] = _mm256_add_epi32(lanes[k], _mm256_madd_epi16(wide, w));
+        }
+    }
+    lanes[0] = _mm256_hadd_epi32(lanes[0], lanes[1]);
+    lanes[2] = _mm256_hadd_epi32(lanes[2], lanes[3]);
+    lanes[0] = _mm256_hadd_epi32(lanes[0], lanes[2]);
+    total = _mm_add_epi32(_mm256_castsi256_si128(lanes[0]), _mm256_extracti128_si256(lanes[0], 1));
+    total = _mm_add_epi32(total, _mm_loadu_si128((const __m128i *)(const void *)sums));
+    _mm_storeu_si128((__m128i *)(void *)sums, total);
+}
+
+#endif
+
+/* sums of output o += (x - zero) * (weights + row[o]), over `count` adjacent elements. Each x is
+ * loaded once for four products. */
+static inline void mn_s8_dot(const int8_t *x,
+                             const int8_t *weights,
+                             const int32_t row[4],
+                             int32_t count,
+                             int32_t zero,
+                             int32_t sums[4])
+{
+    const int8_t *w0 = weights + row[0];
+    const int8_t *w1 = weights + row[1];
+    const int8_t *w2 = weights + row[2];
+    const int8_t *w3 = weights + row[3];
+    int32_t s0, s1, s2, s3;
+    int32_t i = 0;
+#if defined(MN_S8_DOT_STEP)
+    i = count - count % MN_S8_DOT_STEP;
+    mn_s8_dot_steps(x, weights, row, i, zero, sums);
+#endif
+    s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    for (; i < count; i++) {
+        int32_t value = x[i] - zero;
+        s0 += value * w0[i];
+        s1 += value * w1[i];
+        s2 += value * w2[i];
+        s3 += value * w3[i];
+    }
+    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+}
+
+#endif
