@@ -11,7 +11,8 @@
 #include "base/size.h"
 #include "cli/cli.h"
 
-const char *const mn__precision_choices[] = {"float32", NULL};
+const char *const mn__precision_choices[] = {"float32", "int8", NULL};
+const char *const mn__precision_float[] = {"float32", NULL};
 const char *const mn__precision_planned[] = {"int8", NULL};
 
 /* getopt's `val` of option i is BASE + i, away from characters. */

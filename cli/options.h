@@ -48,8 +48,10 @@ typedef struct mn__usage {
 
 #define MN__OPTIONS_MAX 32u
 
-/* Of --precision, in the order of mn_precision; and those that it does not have yet. */
+/* Of --precision, in the order of mn_precision; and for commands that lack int8 yet, what they have
+ * and what they do not have. */
 extern const char *const mn__precision_choices[];
+extern const char *const mn__precision_float[];
 extern const char *const mn__precision_planned[];
 
 /**

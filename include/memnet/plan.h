@@ -77,7 +77,8 @@ typedef struct mn_plan {
     mn_view *views;       /**< one per value */
     uint32_t buffer_count;
     mn_plan_buffer *buffers;
-    size_t weights_bytes; /**< Every constant table of the exported code. */
+    size_t weights_bytes; /**< Every constant table of the exported code; in int8 a byte a weight
+                             and 9 bytes (bias, multiplier, shift) an output of every layer. */
     size_t arena_bytes;
     size_t total_bytes;       /**< weights + arena */
     size_t peak_bytes;        /**< The largest live_bytes. */
@@ -100,7 +101,7 @@ typedef struct mn_plan {
  * @param graph     Borrowed.
  * @param opts      NULL means the defaults.
  * @param ret_plan  On MN_OK a plan that the caller frees with mn_plan_free(); else untouched.
- * @retval MN_ERR_UNSUPPORTED  A primitive that no exported kernel runs, or a precision.
+ * @retval MN_ERR_UNSUPPORTED  A primitive that no exported kernel runs, or int8 with sizes_only.
  * @retval MN_ERR_LIMIT        A size that does not fit size_t.
  */
 MN_API mn_status mn_plan_create(const mn_graph *graph,

@@ -14,6 +14,7 @@
 
 #include "memnet/graph.h"
 #include "memnet/status.h"
+#include "memnet/tensors.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -59,7 +60,7 @@ MN_API void mn_quant_free(mn_quant *quant);
 
 /** Tests every number against the graph and the ranges above: MN_ERR_MISMATCH, MN_ERR_FORMAT or
  * MN_ERR_UNSUPPORTED name node and number. Values of one class of mn_quant_classes() share one
- * grid, and no sum of a layer can leave int32_t: what passes here runs in every plan. */
+ * grid, and no sum can leave int32_t: what passes here runs in every plan. */
 MN_API mn_status mn_quant_check(const mn_graph *deployed, const mn_quant *quant, mn_error *err);
 
 /**
@@ -71,10 +72,6 @@ MN_API mn_status mn_quant_check(const mn_graph *deployed, const mn_quant *quant,
  * @param ret_class  (nodes) the first node of each node's class.
  */
 MN_API void mn_quant_classes(const mn_graph *deployed, uint32_t *ret_class);
-
-/** Whether no way of summing one output, over inputs as they are or less their zero point, leaves
- * int32_t: 256 * sum of |weight| + |bias| <= INT32_MAX. */
-MN_API bool mn_quant_sum_fits(int64_t sum_of_weights, int64_t bias);
 
 /** Sides of a node's weight table: `outputs` filters, each of `filter` weights. Zeros for nodes
  * without weights. */
@@ -103,6 +100,24 @@ MN_API mn_status mn_quant_copy_factor(const mn_quant_value *from,
                                       int32_t *ret_multiplier,
                                       int32_t *ret_shift,
                                       mn_error *err);
+
+/**
+ * The tables as named tensors, as model files hold them (docs/formats.md), in fresh memory that
+ * the caller frees.
+ *
+ * @param quant  Must have passed mn_quant_check().
+ */
+MN_API mn_status mn_quant_to_tensors(const mn_graph *deployed,
+                                     const mn_quant *quant,
+                                     mn_tensors **ret_tensors,
+                                     mn_error *err);
+
+/** Reads them back; nothing is trusted. MN_ERR_MISMATCH names a tensor that is missing or of
+ * another type or shape, and what mn_quant_check() says holds here, too. */
+MN_API mn_status mn_quant_from_tensors(const mn_graph *deployed,
+                                       const mn_tensors *tensors,
+                                       mn_quant **ret_quant,
+                                       mn_error *err);
 
 #ifdef __cplusplus
 }

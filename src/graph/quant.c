@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/size.h"
+#include "kernels/mn_s8.h"
 
 /* Of mn_s8.h. */
 enum { LOW = -128, HIGH = 127, WEIGHT_MOST = 127, SHIFT_MOST = 62, ADD_SHIFT_MOST = 31 };
@@ -19,8 +20,8 @@ static const int32_t least_multiplier = 1 << 30;
 static const int32_t least_add = 1 << 21;
 static const int32_t most_add = 1 << 22;
 
-/* Differences to a zero point are at most 255, 256 for good measure. */
-static const size_t most_summed = INT32_MAX / 256;
+/* Of global pools. */
+static const uint64_t most_pixels = UINT64_C(1) << 22;
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
@@ -134,14 +135,6 @@ mn_status mn_quant_copy_factor(const mn_quant_value *from,
     *ret_multiplier = multiplier;
     *ret_shift = shift;
     return MN_OK;
-}
-
-bool mn_quant_sum_fits(int64_t sum_of_weights, int64_t bias)
-{
-    int64_t most = INT32_MAX;
-    if (bias < -most || bias > most || sum_of_weights < 0 || sum_of_weights > most)
-        return false;
-    return 256 * sum_of_weights + (bias < 0 ? -bias : bias) <= most;
 }
 
 /* ---- classes -------------------------------------------------------------------------------- */
@@ -272,24 +265,13 @@ static mn_status check_factor(const checker *c, uint32_t n, int32_t multiplier, 
 static mn_status check_output(const checker *c, uint32_t n, mn_quant_sizes sizes, uint32_t o)
 {
     const mn_quant_node *q = &c->quant->nodes[n];
-    size_t step = sizes.is_depthwise ? sizes.outputs : 1;
-    const int8_t *weights = q->weights + (sizes.is_depthwise ? o : o * sizes.filter);
-    int64_t sum = 0;
     for (size_t k = 0; k < sizes.filter; k++) {
-        int32_t weight = weights[k * step];
+        int32_t weight = q->weights[o * sizes.filter + k]; /* in whatever order */
         if (weight < -WEIGHT_MOST)
             return wrong(c, n, "weight", weight, "-127 to 127");
-        sum += weight < 0 ? -weight : weight;
     }
-    if (!mn_quant_sum_fits(sum, q->bias[o]))
-        return mn_error_set(c->err,
-                            MN_ERR_FORMAT,
-                            "node '%s': output %u: weights of sum %" PRId64
-                            " and a bias of %" PRId32 " may leave 32 bits",
-                            mn_graph_node(c->graph, n)->name,
-                            o,
-                            sum,
-                            q->bias[o]);
+    if (q->bias[o] < -MN_S8_BIAS || q->bias[o] > MN_S8_BIAS)
+        return wrong(c, n, "bias", q->bias[o], "at most 2^30 - 1 in magnitude");
     if (!isfinite(q->weight_scale[o]) || q->weight_scale[o] <= 0)
         return mn_error_set(c->err,
                             MN_ERR_FORMAT,
@@ -305,6 +287,13 @@ static mn_status check_weights(const checker *c, uint32_t n)
 {
     mn_quant_sizes sizes = mn_quant_sizes_of(c->graph, n);
     mn_status status = MN_OK;
+    if (sizes.filter > MN_S8_TERMS)
+        return mn_error_set(c->err,
+                            MN_ERR_UNSUPPORTED,
+                            "node '%s': sums of %zu products, int8 kernels sum at most %d",
+                            mn_graph_node(c->graph, n)->name,
+                            sizes.filter,
+                            MN_S8_TERMS);
     for (uint32_t o = 0; o < sizes.outputs && status == MN_OK; o++)
         status = check_output(c, n, sizes, o);
     return status;
@@ -325,14 +314,19 @@ static mn_status check_add(const checker *c, uint32_t n)
     return MN_OK;
 }
 
-/* Pools sum what a window or the whole image holds. */
+/* Pools sum what the whole image or a window holds. */
 static mn_status check_summed(const checker *c, uint32_t n)
 {
     const mn_node *node = mn_graph_node(c->graph, n);
     mn_shape in = mn_graph_node(c->graph, node->inputs[0])->shape;
     uint64_t pixels = (uint64_t)in.h * in.w;
-    if (pixels > most_summed)
-        return wrong(c, n, "sums pixels:", (int64_t)pixels, "at most 2^23 - 1");
+    if (pixels > most_pixels)
+        return mn_error_set(c->err,
+                            MN_ERR_UNSUPPORTED,
+                            "node '%s': a mean over an image of %" PRIu64 " pixels, int8 kernels "
+                            "sum at most 2^22",
+                            node->name,
+                            pixels);
     return MN_OK;
 }
 

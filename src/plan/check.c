@@ -247,10 +247,12 @@ mn_status mn_plan_check(const mn_graph *graph, const mn_plan *plan, mn_error *er
                      .end = plan->step_count + 1};
     mn_status status = MN_OK;
     size_t most_pieces = c.nodes;
-    if (plan->value_count != c.nodes || plan->precision != MN_PRECISION_FLOAT32 ||
+    bool is_int8 = plan->precision == MN_PRECISION_INT8;
+    if (plan->value_count != c.nodes ||
+        (is_int8 ? plan->sizes_only : plan->precision != MN_PRECISION_FLOAT32) ||
         plan->align < sizeof(float) || plan->step_count > c.nodes)
         return mn_error_set(
-            err, MN_ERR_INTERNAL, "plan: it is no float32 plan of a graph of %u nodes", c.nodes);
+            err, MN_ERR_INTERNAL, "plan: it is no plan of a graph of %u nodes", c.nodes);
     for (uint32_t n = 0; n < c.nodes; n++)
         most_pieces += mn_graph_node(graph, n)->input_count;
     c.time_of = mn_calloc(c.nodes, sizeof *c.time_of);

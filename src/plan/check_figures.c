@@ -28,9 +28,15 @@ mn_status mn__check_figures(const mn_graph *graph, const mn_plan *plan, mn_error
 {
     size_t weights = 0;
     size_t peak = 0;
-    for (uint32_t t = 0; t < mn_graph_tensor_count(graph); t++)
-        if (mn_graph_node(graph, mn_graph_tensor(graph, t)->node)->constant_bytes == 0)
+    for (uint32_t t = 0; t < mn_graph_tensor_count(graph); t++) {
+        const mn_tensor_info *info = mn_graph_tensor(graph, t);
+        if (plan->precision == MN_PRECISION_INT8)
+            weights += info->role == MN_ROLE_WEIGHT
+                           ? mn_graph_tensor_elements(graph, t) + (size_t)info->dims[0] * 9
+                           : 0; /* bias, multiplier and shift are 4, 4 and 1 bytes */
+        else if (mn_graph_node(graph, info->node)->constant_bytes == 0)
             weights += sizeof(float) * mn_graph_tensor_elements(graph, t);
+    }
     for (uint32_t n = 0; n < mn_graph_node_count(graph); n++)
         weights += mn_graph_node(graph, n)->constant_bytes;
     for (uint32_t t = 0; t == 0 || t < plan->step_count; t++) {

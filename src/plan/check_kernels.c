@@ -5,12 +5,11 @@
 #include "plan/check.h"
 
 #include "kernels/mn_f32.h"
+#include "kernels/mn_s8.h"
 
-static size_t scratch_needed(const mn__checker *c, uint32_t n, bool in_place)
+static int32_t float_scratch(const mn__checker *c, uint32_t n, bool in_place)
 {
     const mn_node *node = mn__check_node(c, n);
-    if (node->prim != MN_PRIM_CONV)
-        return 0;
     mn_shape in = mn__check_node(c, node->inputs[0])->shape;
     mn_f32_window w = {
         .in_h = (int32_t)in.h,
@@ -32,13 +31,50 @@ static size_t scratch_needed(const mn__checker *c, uint32_t n, bool in_place)
         .groups = (int32_t)node->groups,
     };
     bool depthwise = node->groups == in.c && node->shape.c == in.c;
-    int32_t bytes = in_place    ? mn_f32_depthwise_in_place_scratch_bytes(&w)
-                    : depthwise ? mn_f32_depthwise_scratch_bytes(&w)
-                                : mn_f32_conv_scratch_bytes(&w);
+    return in_place    ? mn_f32_depthwise_in_place_scratch_bytes(&w)
+           : depthwise ? mn_f32_depthwise_scratch_bytes(&w)
+                       : mn_f32_conv_scratch_bytes(&w);
+}
+
+static int32_t int8_scratch(const mn__checker *c, uint32_t n, bool in_place)
+{
+    const mn_node *node = mn__check_node(c, n);
+    mn_shape in = mn__check_node(c, node->inputs[0])->shape;
+    mn_s8_window w = {
+        .in_h = (int32_t)in.h,
+        .in_w = (int32_t)in.w,
+        .in_c = (int32_t)in.c,
+        .in_stride = (int32_t)c->plan->views[node->inputs[0]].pixel_stride,
+        .out_h = (int32_t)node->shape.h,
+        .out_w = (int32_t)node->shape.w,
+        .out_c = (int32_t)node->shape.c,
+        .out_stride = (int32_t)c->plan->views[n].pixel_stride,
+        .kernel_h = (int32_t)node->window.kernel_h,
+        .kernel_w = (int32_t)node->window.kernel_w,
+        .stride_h = (int32_t)node->window.stride_h,
+        .stride_w = (int32_t)node->window.stride_w,
+        .dilation_h = (int32_t)node->window.dilation_h,
+        .dilation_w = (int32_t)node->window.dilation_w,
+        .pad_top = (int32_t)node->window.pad_top,
+        .pad_left = (int32_t)node->window.pad_left,
+        .groups = (int32_t)node->groups,
+    };
+    bool depthwise = node->groups == in.c && node->shape.c == in.c;
+    return in_place    ? mn_s8_depthwise_in_place_scratch_bytes(&w)
+           : depthwise ? mn_s8_depthwise_scratch_bytes(&w)
+                       : mn_s8_conv_scratch_bytes(&w);
+}
+
+static size_t scratch_needed(const mn__checker *c, uint32_t n, bool in_place)
+{
+    if (mn__check_node(c, n)->prim != MN_PRIM_CONV)
+        return 0;
+    bool is_int8 = c->plan->precision == MN_PRECISION_INT8;
+    int32_t bytes = is_int8 ? int8_scratch(c, n, in_place) : float_scratch(c, n, in_place);
     if (bytes < 0) /* the kernel refuses: no scratch is large enough */
         return SIZE_MAX;
-    return in_place ? (size_t)bytes / sizeof(float) * mn__check_region(c, n).element
-                    : (size_t)bytes;
+    return in_place && !is_int8 ? (size_t)bytes / sizeof(float) * mn__check_region(c, n).element
+                                : (size_t)bytes;
 }
 
 static mn_status check_scratch(const mn__checker *c, uint32_t t)

@@ -23,9 +23,10 @@ static uint64_t pixels(const mn__region *r)
 mn__region mn__check_region(const mn__checker *c, uint32_t n)
 {
     const mn_node *node = mn__check_node(c, n);
+    uint64_t plain = c->plan->precision == MN_PRECISION_INT8 ? 1 : sizeof(float);
     return (mn__region){.view = c->plan->views[n],
                         .shape = node->shape,
-                        .element = node->element_bytes > 0 ? node->element_bytes : sizeof(float)};
+                        .element = node->element_bytes > 0 ? node->element_bytes : plain};
 }
 
 /* With one pixel the stride says nothing. */

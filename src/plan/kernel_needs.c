@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/size.h"
-#include "kernels/mn_f32.h"
+#include "plan/kernel_scratch.h"
 
 static mn_status check_kernel(const mn_node *node, bool sizes_only, mn_error *err)
 {
@@ -87,55 +87,43 @@ static mn_status check_kernel_limits(const mn_node *node, mn_error *err)
     return MN_OK;
 }
 
-/* The kernels' own questions with dense strides: scratch follows from shapes. */
-static void find_conv_scratch(const mn_node *node,
-                              mn_shape in,
-                              size_t *ret_scratch_bytes,
-                              size_t *ret_in_place_bytes)
+/* In float32 the tensors; in int8 a byte a weight and, for each of the outputs, a bias, a
+ * multiplier and a shift (mn_s8_filter), whether the float layer has a bias or not. */
+static bool find_tensor_bytes(const mn_graph *graph,
+                              const mn_node *node,
+                              mn_precision precision,
+                              size_t *ret_bytes)
 {
-    const mn_window *w = &node->window;
-    mn_f32_window window = {
-        .in_h = (int32_t)in.h,
-        .in_w = (int32_t)in.w,
-        .in_c = (int32_t)in.c,
-        .in_stride = (int32_t)in.c,
-        .out_h = (int32_t)node->shape.h,
-        .out_w = (int32_t)node->shape.w,
-        .out_c = (int32_t)node->shape.c,
-        .out_stride = (int32_t)node->shape.c,
-        .kernel_h = (int32_t)w->kernel_h,
-        .kernel_w = (int32_t)w->kernel_w,
-        .stride_h = (int32_t)w->stride_h,
-        .stride_w = (int32_t)w->stride_w,
-        .dilation_h = (int32_t)w->dilation_h,
-        .dilation_w = (int32_t)w->dilation_w,
-        .pad_top = (int32_t)w->pad_top,
-        .pad_left = (int32_t)w->pad_left,
-        .groups = (int32_t)node->groups,
-    };
-    bool depthwise = node->groups == in.c && node->shape.c == in.c;
-    int32_t bytes =
-        depthwise ? mn_f32_depthwise_scratch_bytes(&window) : mn_f32_conv_scratch_bytes(&window);
-    int32_t in_place = depthwise ? mn_f32_depthwise_in_place_scratch_bytes(&window) : -1;
-    *ret_scratch_bytes = bytes > 0 ? (size_t)bytes : 0;
-    *ret_in_place_bytes = in_place >= 0 ? (size_t)in_place : MN__NOT_IN_PLACE;
+    size_t all = 0;
+    bool fits = true;
+    for (int role = 0; role < MN_ROLE_COUNT; role++) {
+        size_t bytes = 0;
+        if (node->tensors[role] == MN_NONE || (precision == MN_PRECISION_INT8 && role > 0))
+            continue;
+        fits = fits &&
+               mn_size_mul(mn_graph_tensor_elements(graph, node->tensors[role]),
+                           precision == MN_PRECISION_INT8 ? sizeof(int8_t) : sizeof(float),
+                           &bytes) &&
+               mn_size_add(all, bytes, &all);
+    }
+    if (precision == MN_PRECISION_INT8 && node->tensors[MN_ROLE_WEIGHT] != MN_NONE)
+        fits = fits && mn_size_add(all,
+                                   (size_t)node->shape.c *
+                                       (2 * sizeof(int32_t) + sizeof(int8_t)), /* c < 2^31 */
+                                   &all);
+    *ret_bytes = all;
+    return fits;
 }
 
-/* What the file states, or the tensors in float32. */
-static mn_status
-add_weights(const mn_graph *graph, const mn_node *node, mn__needs *needs, mn_error *err)
+/* What the file states, or what the tensors take. */
+static mn_status add_weights(const mn_graph *graph,
+                             const mn_node *node,
+                             mn_precision precision,
+                             mn__needs *needs,
+                             mn_error *err)
 {
     size_t all = node->constant_bytes;
-    bool fits = true;
-    for (int role = 0; role < MN_ROLE_COUNT && node->constant_bytes == 0; role++) {
-        size_t bytes = 0;
-        if (node->tensors[role] != MN_NONE)
-            fits = fits &&
-                   mn_size_mul(mn_graph_tensor_elements(graph, node->tensors[role]),
-                               sizeof(float),
-                               &bytes) &&
-                   mn_size_add(all, bytes, &all);
-    }
+    bool fits = all > 0 || find_tensor_bytes(graph, node, precision, &all);
     if (!fits || !mn_size_add(needs->weights_bytes, all, &needs->weights_bytes))
         return mn_error_set(err, MN_ERR_LIMIT, "the weights do not fit into memory");
     return MN_OK;
@@ -148,14 +136,17 @@ static bool is_elementwise(mn_prim prim)
 
 /* Scratch in the two ways that a kernel may run. In place pays only when its scratch is smaller
  * than the buffer that it saves. */
-static bool find_scratch(const mn_graph *graph, uint32_t n, size_t value, mn__needs *needs)
+static bool find_scratch(
+    const mn_graph *graph, uint32_t n, mn_precision precision, size_t value, mn__needs *needs)
 {
     const mn_node *node = mn_graph_node(graph, n);
     size_t in_place = is_elementwise(node->prim) ? 0 : MN__NOT_IN_PLACE;
     size_t scratch = 0;
     if (node->prim == MN_PRIM_CONV)
-        find_conv_scratch(node, mn_graph_node(graph, node->inputs[0])->shape, &scratch, &in_place);
-    if (in_place != MN__NOT_IN_PLACE) /* rows of the value, which may have smaller elements */
+        mn__conv_scratch(
+            node, mn_graph_node(graph, node->inputs[0])->shape, precision, &scratch, &in_place);
+    if (in_place != MN__NOT_IN_PLACE &&
+        precision == MN_PRECISION_FLOAT32) /* rows of the value, which may have smaller elements */
         in_place = in_place / sizeof(float) * needs->element_bytes[n];
     if (in_place != MN__NOT_IN_PLACE && !mn_size_round_up(in_place, needs->align, &in_place))
         return false;
@@ -163,15 +154,20 @@ static bool find_scratch(const mn_graph *graph, uint32_t n, size_t value, mn__ne
     return mn_size_round_up(scratch, needs->align, &needs->scratch_bytes[n]);
 }
 
-static uint32_t element_bytes(const mn_node *node)
+static uint32_t element_bytes(const mn_node *node, mn_precision precision)
 {
-    return node->element_bytes > 0 ? node->element_bytes : (uint32_t)sizeof(float);
+    if (node->element_bytes > 0)
+        return node->element_bytes;
+    return precision == MN_PRECISION_INT8 ? sizeof(int8_t) : sizeof(float);
 }
 
-/* Sizes that an imported file states: kernels are for float32, and a reshape changes no type. */
-static mn_status
-check_stated_sizes(const mn_graph *graph, const mn_node *node, bool sizes_only, mn_error *err)
+/* Sizes that an imported file states: no kernel is made for them, and a reshape changes no type. */
+static mn_status check_stated_sizes(const mn_graph *graph,
+                                    const mn_node *node,
+                                    const mn_plan_opts *opts,
+                                    mn_error *err)
 {
+    bool sizes_only = opts->sizes_only;
     if (!sizes_only && node->element_bytes != 0)
         return mn_error_set(err,
                             MN_ERR_UNSUPPORTED,
@@ -185,13 +181,13 @@ check_stated_sizes(const mn_graph *graph, const mn_node *node, bool sizes_only, 
                             node->name);
     if (node->prim != MN_PRIM_RESHAPE)
         return MN_OK;
-    uint32_t from = element_bytes(mn_graph_node(graph, node->inputs[0]));
-    if (element_bytes(node) != from)
+    uint32_t from = element_bytes(mn_graph_node(graph, node->inputs[0]), opts->precision);
+    if (element_bytes(node, opts->precision) != from)
         return mn_error_set(err,
                             MN_ERR_UNSUPPORTED,
                             "node '%s': a reshape to elements of %u bytes, expected %u",
                             node->name,
-                            element_bytes(node),
+                            element_bytes(node, opts->precision),
                             from);
     return MN_OK;
 }
@@ -208,31 +204,37 @@ static mn_status add_node(const mn_graph *graph,
     if (status == MN_OK)
         status = check_kernel_limits(node, err);
     if (status == MN_OK)
-        status = check_stated_sizes(graph, node, opts->sizes_only, err);
+        status = check_stated_sizes(graph, node, opts, err);
     if (status != MN_OK)
         return status;
     size_t value = 0;
     size_t rounded = 0;
-    uint32_t element = element_bytes(node);
+    uint32_t element = element_bytes(node, opts->precision);
     needs->element_bytes[n] = element;
     if (!mn_size_mul(mn_shape_elements(node->shape), element, &value) ||
-        !mn_size_round_up(value, needs->align, &rounded) || !find_scratch(graph, n, value, needs) ||
+        !mn_size_round_up(value, needs->align, &rounded) ||
+        !find_scratch(graph, n, opts->precision, value, needs) ||
         !mn_size_add(*all_bytes, needs->scratch_bytes[n], all_bytes) ||
         !mn_size_add(*all_bytes, rounded, all_bytes) ||
         !mn_size_add(*all_bytes, rounded, all_bytes)) /* in-place scratch is less than the value */
         return mn_error_set(
             err, MN_ERR_LIMIT, "node '%s': the sum of all values does not fit", node->name);
     needs->value_bytes[n] = value;
-    return add_weights(graph, node, needs, err);
+    return add_weights(graph, node, opts->precision, needs, err);
 }
 
 static mn_status check_opts(const mn_plan_opts *opts, mn_error *err)
 {
-    if (opts->precision != MN_PRECISION_FLOAT32)
+    if (opts->precision != MN_PRECISION_FLOAT32 && opts->precision != MN_PRECISION_INT8)
         return mn_error_set(err,
                             MN_ERR_UNSUPPORTED,
-                            "precision %s is not supported yet: expected float32",
-                            mn_precision_name(opts->precision));
+                            "precision %d: expected float32 or int8",
+                            (int)opts->precision);
+    if (opts->precision == MN_PRECISION_INT8 && opts->sizes_only)
+        return mn_error_set(err,
+                            MN_ERR_UNSUPPORTED,
+                            "int8: the elements of an imported network count as its file states "
+                            "them");
     if (opts->align < sizeof(float) || (opts->align & (opts->align - 1)) != 0)
         return mn_error_set(err,
                             MN_ERR_ARG,

@@ -128,7 +128,7 @@ static mn_status finish(planner *p, mn_plan *plan, mn_error *err)
         mn__paper_metric(p->graph, &plan->paper_intermediate_bytes, &plan->paper_total_bytes, err);
     if (status != MN_OK)
         return status;
-    plan->precision = MN_PRECISION_FLOAT32;
+    plan->precision = p->opts.precision;
     plan->align = p->needs.align;
     plan->sizes_only = p->opts.sizes_only;
     plan->step_count = p->layout.liveness.step_count;

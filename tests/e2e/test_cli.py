@@ -106,7 +106,6 @@ class Usage(Case):
         spec = tiny_data.write_npy(self.folder / "npy")
         tiny_data.write_architecture(self.folder / "a.json")
         memory = ("--memory", "16K")
-        self.refused("memory", "a.json", "--precision", "int8", says="int8")
         self.refused("eval", "m", "--data", spec, "--precision", "int8", says="int8")
         self.refused("export", "m", "--format", "c", "--out", "x", "--precision", "int8",
                      says="int8")
@@ -475,6 +474,10 @@ class Train(Case):
         live = [step["live_bytes"] for step in of_model["steps"]]
         if of_model["offsets_proven"]:
             self.assertEqual(max(live), of_model["arena_bytes"])
+        of_int8 = json.loads(self.ok("memory", self.model, "--json", "--precision", "int8"))
+        self.assertEqual(of_int8["precision"], "int8")
+        self.assertLess(of_int8["weights_bytes"], of_model["weights_bytes"])
+        self.assertLess(of_int8["arena_bytes"], of_model["arena_bytes"] / 2)
         text = self.ok("memory", self.model, "--timeline")
         self.assertRegex(text, r"arena +%s bytes" % format(of_model["arena_bytes"], ","))
         rows = re.findall(r"(?m)^ *(\d+) \S+ +\S+ +([\d,]+)  (#*)$", text)

@@ -51,7 +51,7 @@ static inline void forge_in_place(const mn_graph *graph, mn_plan *plan)
         const mn_node *node = mn_graph_node(graph, plan->steps[t].node);
         plan->steps[t].in_place = false;
         for (uint32_t i = 0; i < node->input_count; i++)
-            if (sim_may_be_in_place(graph, plan->steps[t].node, node->inputs[i]) &&
+            if (sim_may_be_in_place(graph, plan, plan->steps[t].node, node->inputs[i]) &&
                 sim_same_place(graph, plan, plan->steps[t].node, node->inputs[i]))
                 plan->steps[t].in_place = true;
     }

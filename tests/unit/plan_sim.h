@@ -21,20 +21,22 @@ static inline void sim_fail(sim *s, const char *problem)
         s->problem = problem;
 }
 
-static inline size_t sim_element_bytes(const mn_node *node)
+static inline size_t sim_element_bytes(const mn_plan *plan, const mn_node *node)
 {
-    return node->element_bytes > 0 ? node->element_bytes : sizeof(float);
+    size_t plain = plan->precision == MN_PRECISION_INT8 ? sizeof(int8_t) : sizeof(float);
+    return node->element_bytes > 0 ? node->element_bytes : plain;
 }
 
 /* Whether value n may write over value x, element by element or row by row. */
-static inline bool sim_may_be_in_place(const mn_graph *graph, uint32_t n, uint32_t x)
+static inline bool
+sim_may_be_in_place(const mn_graph *graph, const mn_plan *plan, uint32_t n, uint32_t x)
 {
     const mn_node *to = mn_graph_node(graph, n);
     const mn_node *from = mn_graph_node(graph, x);
     bool depthwise = to->prim == MN_PRIM_CONV && to->groups == to->shape.c &&
                      to->window.stride_h == 1 && to->window.stride_w == 1;
     return mn_shape_equal(to->shape, from->shape) &&
-           sim_element_bytes(to) == sim_element_bytes(from) &&
+           sim_element_bytes(plan, to) == sim_element_bytes(plan, from) &&
            (depthwise || to->prim == MN_PRIM_ADD || to->prim == MN_PRIM_RELU ||
             to->prim == MN_PRIM_RELU6);
 }
@@ -88,7 +90,7 @@ sim_write(sim *s, mn_view view, mn_shape shape, size_t bytes, size_t e, uint64_t
 static inline void sim_read(sim *s, uint32_t value, size_t e)
 {
     const mn_node *node = mn_graph_node(s->graph, value);
-    size_t bytes = sim_element_bytes(node);
+    size_t bytes = sim_element_bytes(s->plan, node);
     const uint64_t *at = sim_at(s, s->plan->views[value], node->shape, bytes, e);
     for (size_t part = 0; at != NULL && part < bytes; part++)
         if (at[part] != sim_symbol(s->symbols[value][e], part))
@@ -116,7 +118,7 @@ static inline void sim_write_all(sim *s, uint32_t value, bool poison)
         sim_write(s,
                   s->plan->views[value],
                   node->shape,
-                  sim_element_bytes(node),
+                  sim_element_bytes(s->plan, node),
                   e,
                   poison ? s->poison++ : s->symbols[value][e]);
 }
@@ -140,13 +142,21 @@ static inline void sim_poison_dead(sim *s, uint32_t step)
 /* ---- steps ----------------------------------------------------------------------------------- */
 
 /* What the stand-ins of plan_tools.h ask for. In place the scratch holds rows of the value. */
-static inline size_t sim_scratch_bytes(const mn_node *node, mn_shape in, bool in_place)
+static inline size_t
+sim_scratch_bytes(const sim *s, const mn_node *node, mn_shape in, bool in_place)
 {
     bool depthwise = node->groups == in.c && node->shape.c == in.c;
+    bool is_int8 = s->plan->precision == MN_PRECISION_INT8;
     if (node->prim != MN_PRIM_CONV)
         return 0;
+    if (in_place && !is_int8)
+        return (size_t)depthwise_in_place_scratch / sizeof(float) *
+               sim_element_bytes(s->plan, node);
     if (in_place)
-        return (size_t)depthwise_in_place_scratch / sizeof(float) * sim_element_bytes(node);
+        return (size_t)depthwise_in_place_scratch;
+    if (is_int8)
+        return (size_t)(depthwise ? mn_s8_depthwise_scratch_bytes(NULL)
+                                  : mn_s8_conv_scratch_bytes(NULL));
     return depthwise ? (size_t)depthwise_scratch : (size_t)conv_scratch;
 }
 
@@ -156,7 +166,7 @@ static inline void sim_poison_scratch(sim *s, uint32_t step)
     const mn_node *node = mn_graph_node(s->graph, st->node);
     mn_shape in =
         node->input_count > 0 ? mn_graph_node(s->graph, node->inputs[0])->shape : (mn_shape){0};
-    size_t bytes = sim_scratch_bytes(node, in, st->in_place);
+    size_t bytes = sim_scratch_bytes(s, node, in, st->in_place);
     if (bytes == 0)
         return;
     if (st->scratch >= s->plan->buffer_count) {
@@ -177,7 +187,7 @@ static inline void sim_poison_scratch(sim *s, uint32_t step)
 static inline void sim_concat(sim *s, uint32_t n)
 {
     const mn_node *node = mn_graph_node(s->graph, n);
-    size_t bytes = sim_element_bytes(node);
+    size_t bytes = sim_element_bytes(s->plan, node);
     uint32_t channel = 0;
     for (uint32_t i = 0; i < node->input_count; i++) {
         uint32_t x = node->inputs[i];
@@ -199,7 +209,12 @@ static inline void sim_elementwise(sim *s, uint32_t n)
     for (size_t e = 0; e < mn_shape_elements(node->shape); e++) {
         for (uint32_t i = 0; i < node->input_count; i++)
             sim_read(s, node->inputs[i], e);
-        sim_write(s, s->plan->views[n], node->shape, sim_element_bytes(node), e, s->symbols[n][e]);
+        sim_write(s,
+                  s->plan->views[n],
+                  node->shape,
+                  sim_element_bytes(s->plan, node),
+                  e,
+                  s->symbols[n][e]);
     }
 }
 
@@ -209,8 +224,8 @@ static inline void sim_row_by_row(sim *s, uint32_t step)
 {
     uint32_t n = s->plan->steps[step].node;
     const mn_node *node = mn_graph_node(s->graph, n);
-    if (!sim_may_be_in_place(s->graph, n, node->inputs[0]) || depthwise_in_place_scratch < 0 ||
-        !sim_same_place(s->graph, s->plan, n, node->inputs[0])) {
+    if (!sim_may_be_in_place(s->graph, s->plan, n, node->inputs[0]) ||
+        depthwise_in_place_scratch < 0 || !sim_same_place(s->graph, s->plan, n, node->inputs[0])) {
         sim_fail(s, "a kernel in place that cannot be");
         return;
     }

@@ -7,10 +7,13 @@
 
 #include "base/random.h"
 #include "kernels/mn_f32.h"
+#include "kernels/mn_s8.h"
 #include "memnet/graph.h"
 #include "memnet/plan.h"
 
-/* Stand for the kernels' own functions, so that tests can ask for scratch. */
+/* Stand for the kernels' own functions, so that tests can ask for scratch. Tests that run kernels
+ * define PLAN_TOOLS_REAL_KERNELS. */
+#ifndef PLAN_TOOLS_REAL_KERNELS
 static int32_t conv_scratch = 0;
 static int32_t depthwise_scratch = 0;
 static int32_t depthwise_in_place_scratch = -1; /* the kernel refuses */
@@ -33,6 +36,28 @@ int32_t mn_f32_depthwise_in_place_scratch_bytes(const mn_f32_window *window)
                     window->out_h == window->in_h && window->out_w == window->in_w;
     return possible ? depthwise_in_place_scratch : -1;
 }
+
+/* Int8 kernels ask for odd numbers, in place for as much as float32 does. */
+int32_t mn_s8_conv_scratch_bytes(const mn_s8_window *window)
+{
+    (void)window;
+    return conv_scratch > 0 ? conv_scratch + 1 : 0;
+}
+
+int32_t mn_s8_depthwise_scratch_bytes(const mn_s8_window *window)
+{
+    (void)window;
+    return depthwise_scratch > 0 ? depthwise_scratch + 3 : 0;
+}
+
+int32_t mn_s8_depthwise_in_place_scratch_bytes(const mn_s8_window *window)
+{
+    bool possible = window->stride_h == 1 && window->stride_w == 1 &&
+                    window->out_h == window->in_h && window->out_w == window->in_w;
+    return possible ? depthwise_in_place_scratch : -1;
+}
+
+#endif
 
 /* ---- building -------------------------------------------------------------------------------- */
 

@@ -91,13 +91,20 @@ static void test_lies_are_caught(void **state)
     assert_caught(graph, bad, "'n1': its view leaves the buffer");
     bad = clone(plan);
     bad->value_count--;
-    assert_caught(graph, bad, "no float32 plan of a graph of 4 nodes");
+    assert_caught(graph, bad, "no plan of a graph of 4 nodes");
+    bad = clone(plan);
+    bad->precision = (mn_precision)9;
+    assert_caught(graph, bad, "no plan");
     bad = clone(plan);
     bad->precision = MN_PRECISION_INT8;
-    assert_caught(graph, bad, "float32");
+    assert_caught(graph, bad, "figures");
+    bad = clone(plan);
+    bad->precision = MN_PRECISION_INT8;
+    bad->sizes_only = true;
+    assert_caught(graph, bad, "no plan");
     bad = clone(plan);
     bad->align = 0;
-    assert_caught(graph, bad, "float32");
+    assert_caught(graph, bad, "no plan");
     mn_plan_free(plan);
     mn_graph_free(graph);
 }

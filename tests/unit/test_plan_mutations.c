@@ -114,7 +114,7 @@ static bool force_over(const mn_graph *graph, mn_plan *plan, mn_random *random, 
             continue;
         uint32_t x = node->inputs[mn_random_below(random, node->input_count)];
         uint32_t from = plan->views[n].buffer;
-        if (from == plan->views[x].buffer || !sim_may_be_in_place(graph, n, x))
+        if (from == plan->views[x].buffer || !sim_may_be_in_place(graph, plan, n, x))
             continue;
         for (uint32_t v = 0; v < plan->value_count; v++) /* all that lies there moves along */
             if (plan->views[v].buffer == from)
@@ -214,7 +214,7 @@ static bool flip_in_place(const mn_graph *graph, mn_plan *plan, mn_random *rando
     for (uint32_t tries = 0; tries < 20 && plan->step_count > 0; tries++) {
         mn_step *step = &plan->steps[mn_random_below(random, plan->step_count)];
         const mn_node *node = mn_graph_node(graph, step->node);
-        if (node->prim != MN_PRIM_CONV || !sim_may_be_in_place(graph, step->node, node->inputs[0]))
+        if (node->prim != MN_PRIM_CONV || !sim_may_be_in_place(graph, plan, step->node, node->inputs[0]))
             continue;
         step->in_place = !step->in_place;
         forge_lifetimes(plan);
