@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/boards.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/pipeline.h"
@@ -13,13 +14,15 @@
 typedef struct request {
     const char *model;
     const char *out;
-    int format; /* c is the only one */
-    int precision;
+    int format;    /* c is the only one */
+    int precision; /* -1: the model's */
     bool force;
+    bool no_boards;
 } request;
 
-static void print_result(const char *folder, const mn_plan *plan)
+static void print_result(const request *r, const mn_plan *plan)
 {
+    const char *folder = r->out;
     char *word = mn__shell_word(folder);
     const char *quoted = word == NULL ? folder : word;
     printf("wrote %s: model.h and model.c, the kernels in use, an example main.c, README.txt\n"
@@ -28,8 +31,22 @@ static void print_result(const char *folder, const mn_plan *plan)
            mn__bytes_text(plan->weights_bytes).text);
     printf("  arena    %s, read-write\n", mn__bytes_text(plan->arena_bytes).text);
     printf("  total    %s\n", mn__bytes_text(plan->total_bytes).text);
+    printf("  multiply-adds %s\n", mn__count_text(plan->macs).text);
     printf("compile the example with\n  cc -O2 -std=c99 -o classify %s/*.c\n", quoted);
+    if (!r->no_boards)
+        mn__boards_print(folder);
     free(word);
+}
+
+/* A float32 model has no int8 numbers, and calibrating it takes a data set. */
+static mn_status check_precision(const request *r, const mn_model *model, mn_error *err)
+{
+    if (r->precision != MN_PRECISION_INT8 || model->is_int8)
+        return MN_OK;
+    return mn_error_set(err,
+                        MN_ERR_ARG,
+                        "%s: a float32 model, expected one that `memnet quantize` wrote",
+                        r->model);
 }
 
 static int export_model(const request *r)
@@ -38,11 +55,14 @@ static int export_model(const request *r)
     mn_error err;
     mn_status status = mn__pipeline_load_model(r->model, &network, &err);
     if (status == MN_OK)
-        status = mn__pipeline_plan(&network, (mn_precision)r->precision, &err);
+        status = check_precision(r, network.model, &err);
+    if (status == MN_OK)
+        status = mn__pipeline_plan(&network, mn__pipeline_precision(&network, r->precision), &err);
     if (status == MN_OK) {
         const mn_emit_input input = {
             .graph = network.deployed,
             .tensors = network.folded,
+            .quant = network.quant,
             .plan = network.plan,
             .model = network.model,
             .force = r->force,
@@ -50,7 +70,7 @@ static int export_model(const request *r)
         status = mn_emit_c(&input, r->out, &err);
     }
     if (status == MN_OK)
-        print_result(r->out, network.plan);
+        print_result(r, network.plan);
     mn__pipeline_done(&network);
     return status == MN_OK ? MN__EXIT_OK : mn__fail(&err);
 }
@@ -79,13 +99,18 @@ static const mn__option options[] = {
      .argument = "P",
      .kind = MN__CHOICE,
      .into = INTO(precision),
-     .choices = mn__precision_float,
-     .planned = mn__precision_planned,
-     .help = "float32 (default)"},
+     .choices = mn__precision_choices,
+     .help = "float32 or int8 (default: that of the model, which is int8 after\n"
+             "`memnet quantize`)"},
     {.name = "force",
      .kind = MN__FLAG,
      .into = INTO(force),
      .help = "overwrite the files of an earlier export"},
+    {.name = "no-boards",
+     .kind = MN__FLAG,
+     .into = INTO(no_boards),
+     .help = "do not compile it for microcontrollers, which tells the size of\n"
+             "its code and its stack there (where cross compilers are installed)"},
 };
 
 static const mn__usage usage = {
@@ -93,18 +118,21 @@ static const mn__usage usage = {
     .synopsis = "MODEL.safetensors --format c --out DIR [options]",
     .about =
         "Writes a model as C code: C99, no heap, all working memory in one static buffer of the\n"
-        "size that is printed. An example program in it classifies raw images.\n",
+        "size that is printed. An example program in it classifies raw images. Where compilers "
+        "for\n"
+        "microcontrollers are installed, prints what code and stack take there.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .operand = "MODEL.safetensors",
     .operand_max = 1,
     .examples = "  memnet export study/best/model.safetensors --format c --out firmware/net\n"
-                "  memnet export model.safetensors --format c --out net --force\n",
+                "  memnet export model.safetensors --format c --out net --force\n"
+                "  memnet export int8.safetensors --format c --precision int8 --out net8\n",
 };
 
 int mn__cmd_export(int argc, char **argv)
 {
-    request r = {.precision = MN_PRECISION_FLOAT32};
+    request r = {.precision = -1};
     int first = 0;
     int code = 0;
     if (!mn__options_parse(&usage, argc, argv, &r, &first, &code))
