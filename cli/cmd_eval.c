@@ -159,7 +159,7 @@ static mn_status classify(const request *r,
         return classify_int8(r, network, dataset, images, ret_result, err);
     if (r->dump != NULL)
         return mn_error_set(err, MN_ERR_UNSUPPORTED, "--dump-layers: expected --precision int8");
-    mn_status status = mn__pipeline_plan(network, precision, err); /* refuses int8 models */
+    mn_status status = mn__pipeline_check_precision(network, precision, err);
     return status == MN_OK ? classify_float(network, dataset, images, ret_result, err) : status;
 }
 

@@ -139,18 +139,27 @@ mn_precision mn__pipeline_precision(const mn__pipeline *pipeline, int asked)
     return is_int8(pipeline) ? MN_PRECISION_INT8 : MN_PRECISION_FLOAT32;
 }
 
-mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err)
+mn_status
+mn__pipeline_check_precision(const mn__pipeline *pipeline, mn_precision precision, mn_error *err)
 {
-    mn_plan_opts opts = mn_plan_opts_default();
-    opts.precision = precision;
-    opts.sizes_only = pipeline->is_imported;
     if (is_int8(pipeline) && precision != MN_PRECISION_INT8)
         return mn_error_set(err,
                             MN_ERR_ARG,
                             "%s: an int8 model, which has no %s weights",
                             pipeline->path,
                             mn_precision_name(precision));
-    mn_status status =
+    return MN_OK;
+}
+
+mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err)
+{
+    mn_plan_opts opts = mn_plan_opts_default();
+    opts.precision = precision;
+    opts.sizes_only = pipeline->is_imported;
+    mn_status status = mn__pipeline_check_precision(pipeline, precision, err);
+    if (status != MN_OK)
+        return status;
+    status =
         mn_deploy(pipeline->graph, pipeline->tensors, &pipeline->deployed, &pipeline->folded, err);
     if (status == MN_OK && is_int8(pipeline))
         status = mn_quant_from_tensors(

@@ -39,6 +39,10 @@ mn_status mn__pipeline_load_model(const char *path, mn__pipeline *pipeline, mn_e
 /* What --precision asks for; -1, no such option: int8 for an int8 model, else float32. */
 mn_precision mn__pipeline_precision(const mn__pipeline *pipeline, int asked);
 
+/* MN_ERR_ARG for float32 of an int8 model. */
+mn_status
+mn__pipeline_check_precision(const mn__pipeline *pipeline, mn_precision precision, mn_error *err);
+
 /* Fills deployed, folded and plan, and quant of an int8 model, which has no float32. */
 mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err);
 

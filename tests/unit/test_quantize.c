@@ -192,6 +192,12 @@ static void test_percentile(void **state)
     quant = quantised(&s, &from, &opts);
     assert_true(quant->values[1].scale * 255 > 2 * 0.02f * 180);
     mn_quant_free(quant);
+    from.bytes[7] = 100;
+    from.bytes[IMAGES / 2 * PIXELS] = 255; /* two images: the first and that in the middle */
+    opts.images = 2;
+    quant = quantised(&s, &from, &opts);
+    assert_true(quant->values[1].scale * 255 > 2 * 0.02f * 180);
+    mn_quant_free(quant);
     mn_quantize_input input = input_of(&s, &from);
     input.indices = (uint32_t[]){5, 9};
     input.index_count = 2;
@@ -458,6 +464,36 @@ static void test_conversion_refusals(void **state)
     sample_done(&s);
 }
 
+/* Clamps of fused and lone activations, on grids of steps of 0.1 and 0.01. */
+static void test_clamps(void **state)
+{
+    (void)state;
+    tool t = tool_start();
+    uint32_t x = tool_conv(&t, tool_input(&t, 2, 2, 1), 1);
+    uint32_t pooled = tool_one(&t, MN_PRIM_GLOBAL_POOL, tool_one(&t, MN_PRIM_RELU6, x));
+    mn_graph *graph = tool_finish_one(&t, tool_one(&t, MN_PRIM_RELU, pooled));
+    mn_tensors *tensors = NULL;
+    mn_quant *quant = NULL;
+    mn_error err;
+    mn_quant_value values[5] = {{1, 0}, {0.1f, -20}, {0.1f, -20}, {0.01f, 7}, {0.01f, 7}};
+    assert_ok(mn_tensors_create_for_graph(graph, &tensors, &err), &err);
+    assert_ok(mn_quant_convert(graph, tensors, values, &quant, &err), &err);
+    const int32_t clamps[4][2] = {{-128, 127}, {-20, 40}, {-128, 127}, {7, 127}};
+    for (uint32_t n = 1; n <= 4; n++) {
+        assert_int_equal(quant->nodes[n].low, clamps[n - 1][0]);
+        assert_int_equal(quant->nodes[n].high, clamps[n - 1][1]);
+    }
+    /* 4 pixels, steps ten times as coarse: 10 / 4. */
+    assert_true(fabs(ldexp(quant->nodes[3].factor, -quant->nodes[3].factor_shift) - 2.5) < 1e-6);
+    mn_quant_free(quant);
+    values[1].scale = values[2].scale = 0.01f; /* 6 lies beyond the grid */
+    assert_ok(mn_quant_convert(graph, tensors, values, &quant, &err), &err);
+    assert_int_equal(quant->nodes[2].high, 127);
+    mn_quant_free(quant);
+    mn_tensors_free(tensors);
+    mn_graph_free(graph);
+}
+
 /* Sums of scales far apart: the coarse output takes nothing of its inputs. */
 static void test_add_factors(void **state)
 {
@@ -524,6 +560,13 @@ static void test_evaluate(void **state)
                              .images = &from.dataset.test,
                              .count = IMAGES,
                              .threads = 3};
+        if (type == MN_PIXEL_U8) { /* pixel - 128 */
+            int8_t pixels[PIXELS];
+            mn_int8_network_image(
+                network, preprocessing, &from.dataset, &from.dataset.test, 3, pixels);
+            for (uint32_t p = 0; p < PIXELS; p++)
+                assert_int_equal(pixels[p], from.bytes[3 * PIXELS + p] - 128);
+        }
         from.labels[4] = 1; /* wrong */
         assert_ok(mn_int8_network_evaluate(network, &task, &result, predictions, &err), &err);
         assert_int_equal(result.count, IMAGES);
@@ -626,6 +669,7 @@ int main(void)
         cmocka_unit_test(test_odd_channels),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_conversion_refusals),
+        cmocka_unit_test(test_clamps),
         cmocka_unit_test(test_add_factors),
         cmocka_unit_test(test_evaluate),
         cmocka_unit_test(test_memory),
