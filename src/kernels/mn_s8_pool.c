@@ -27,7 +27,7 @@ static inline void mn_s8_max_block(const int8_t *x,
         for (i = 0; i < columns; i++) {
             const int8_t *from = x + r * row_step + i * column_step;
             for (k = 0; k < count; k++)
-                best[k] = from[k] > best[k] ? from[k] : best[k];
+                best[k] = (int8_t)(from[k] > best[k] ? from[k] : best[k]);
         }
     }
 }
