@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/boards.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/pipeline.h"
@@ -21,10 +22,12 @@ typedef struct request {
     int format;
     int precision; /* -1: that of the model */
     bool force;
+    bool no_boards;
 } request;
 
-static void print_result(const char *folder, const mn_plan *plan)
+static void print_result(const request *r, const mn_plan *plan)
 {
+    const char *folder = r->out;
     char *word = mn__shell_word(folder);
     const char *quoted = word == NULL ? folder : word;
     printf("wrote %s: model.h and model.c, the kernels in use, an example main.c, README.txt\n"
@@ -33,29 +36,41 @@ static void print_result(const char *folder, const mn_plan *plan)
            mn__bytes_text(plan->weights_bytes).text);
     printf("  arena    %s, read-write\n", mn__bytes_text(plan->arena_bytes).text);
     printf("  total    %s\n", mn__bytes_text(plan->total_bytes).text);
+    printf("  multiply-adds %s\n", mn__count_text(plan->macs).text);
     printf("compile the example with\n  cc -O2 -std=c99 -o classify %s/*.c\n", quoted);
+    if (!r->no_boards)
+        mn__boards_print(folder);
     free(word);
+}
+
+/* A float32 model has no int8 numbers, and calibrating it takes a data set. */
+static mn_status check_precision(const request *r, const mn_model *model, mn_error *err)
+{
+    if (r->precision != MN_PRECISION_INT8 || model->is_int8)
+        return MN_OK;
+    return mn_error_set(err,
+                        MN_ERR_ARG,
+                        "%s: a float32 model, expected one that `memnet quantize` wrote",
+                        r->model);
 }
 
 static mn_status export_c(const request *r, mn__pipeline *network, mn_error *err)
 {
-    mn_precision precision = mn__pipeline_precision(network, r->precision);
-    if (precision != MN_PRECISION_FLOAT32)
-        return mn_error_set(
-            err, MN_ERR_UNSUPPORTED, "int8 is not exported as C yet, expected float32");
-    mn_status status = mn__pipeline_plan(network, precision, err);
+    mn_status status =
+        mn__pipeline_plan(network, mn__pipeline_precision(network, r->precision), err);
     if (status != MN_OK)
         return status;
     const mn_emit_input input = {
         .graph = network->deployed,
         .tensors = network->folded,
+        .quant = network->quant,
         .plan = network->plan,
         .model = network->model,
         .force = r->force,
     };
     status = mn_emit_c(&input, r->out, err);
     if (status == MN_OK)
-        print_result(r->out, network->plan);
+        print_result(r, network->plan);
     return status;
 }
 
@@ -83,12 +98,6 @@ static mn_status export_onnx(const request *r, mn__pipeline *network, mn_error *
     mn_status status = mn__output_check(r->out, err);
     if (status == MN_OK)
         status = mn__pipeline_deploy(network, precision, err);
-    if (status == MN_OK && precision == MN_PRECISION_INT8 && network->quant == NULL)
-        status = mn_error_set(err,
-                              MN_ERR_ARG,
-                              "%s: a float32 model, which has no int8 tables; 'memnet quantize' "
-                              "makes them",
-                              r->model);
     if (status != MN_OK)
         return status;
     const mn_onnx_export_input input = {
@@ -109,6 +118,8 @@ static int export_model(const request *r)
     mn__pipeline network = {0};
     mn_error err;
     mn_status status = mn__pipeline_load_model(r->model, &network, &err);
+    if (status == MN_OK)
+        status = check_precision(r, network.model, &err);
     if (status == MN_OK)
         status =
             r->format == FORMAT_ONNX ? export_onnx(r, &network, &err) : export_c(r, &network, &err);
@@ -139,11 +150,17 @@ static const mn__option options[] = {
      .kind = MN__CHOICE,
      .into = INTO(precision),
      .choices = mn__precision_choices,
-     .help = "float32 or int8; default: that of the model"},
+     .help = "float32 or int8 (default: that of the model, which is int8 after\n"
+             "`memnet quantize`)"},
     {.name = "force",
      .kind = MN__FLAG,
      .into = INTO(force),
      .help = "overwrite the file or files of an earlier export"},
+    {.name = "no-boards",
+     .kind = MN__FLAG,
+     .into = INTO(no_boards),
+     .help = "do not compile it for microcontrollers, which tells the size of\n"
+             "its code and its stack there (where cross compilers are installed)"},
 };
 
 static const mn__usage usage = {
@@ -152,7 +169,9 @@ static const mn__usage usage = {
     .about =
         "c: writes a model as C code: C99, no heap, all working memory in one static buffer of "
         "the\n"
-        "size that is printed. An example program in it classifies raw images.\n"
+        "size that is printed. An example program in it classifies raw images. Where compilers "
+        "for\n"
+        "microcontrollers are installed, prints what code and stack take there.\n"
         "onnx: writes it as one ONNX file (opset 13) for other runtimes. Its input is float32\n"
         "(1,C,H,W); what to do to the pixels and the names of the classes are in its metadata.\n",
     .options = options,

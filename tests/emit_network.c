@@ -7,8 +7,6 @@
 
 #include "base/random.h"
 
-enum { NET_NODES_MAX = 24 };
-
 static uint32_t add1(mn_graph_builder *b, mn_node_spec spec, uint32_t input)
 {
     spec.inputs = &input;
@@ -277,8 +275,11 @@ void network_init_strided(network *n)
 
 mn_emit_input network_input(const network *n)
 {
-    return (mn_emit_input){
-        .graph = n->graph, .tensors = &n->tensors, .plan = &n->plan, .model = &n->model};
+    return (mn_emit_input){.graph = n->graph,
+                           .tensors = n->quant == NULL ? &n->tensors : NULL,
+                           .quant = n->quant,
+                           .plan = &n->plan,
+                           .model = &n->model};
 }
 
 void network_done(network *n)
@@ -286,6 +287,7 @@ void network_done(network *n)
     for (uint32_t t = 0; t < n->tensors.count; t++)
         free(n->tensors.items[t].data);
     free(n->tensors.items);
+    mn_quant_free(n->quant);
     free(n->plan.views);
     free(n->plan.buffers);
     free(n->plan.steps);

@@ -8,7 +8,7 @@
 #include "base/buffer.h"
 #include "memnet/emit.h"
 
-/* Kernel source files; a set of them is a bit mask. */
+/* Kernel source files of one precision; a set of them is a bit mask. */
 typedef enum mn__kernel {
     MN__KERNEL_CONV,
     MN__KERNEL_DEPTHWISE,
@@ -21,8 +21,8 @@ typedef enum mn__kernel {
     MN__KERNEL_COUNT
 } mn__kernel;
 
-/* "mn_f32_conv.c", ... */
-const char *mn__kernel_file(mn__kernel kernel);
+/* "mn_f32_conv.c", "mn_s8_conv.c", ... */
+const char *mn__kernel_file(mn__kernel kernel, mn_precision precision);
 
 /* Appends the step functions and memnet_invoke(); *ret_kernels is the set of kernels they call. */
 mn_status

@@ -9,8 +9,8 @@
 
 /* What the texts need beside the input; found once by mn__interface_find(). */
 typedef struct mn__interface {
-    uint32_t input_node;
-    size_t input_offset; /* floats from the start of the arena */
+    uint32_t input_node, output_node;
+    size_t input_offset; /* elements from the start of the arena */
     mn_shape input_shape;
     size_t output_offset;
     uint32_t classes;
@@ -21,6 +21,7 @@ typedef struct mn__interface {
 mn_status
 mn__interface_find(const mn_emit_input *input, mn__interface *ret_interface, mn_error *err);
 
+/* In c_header.c. */
 void mn__emit_model_h(const mn_emit_input *input, const mn__interface *interface, mn_buffer *out);
 
 /* *ret_kernels is the set of kernels in use (bits of mn__kernel). */

@@ -6,6 +6,14 @@
 
 #include "base/size.h"
 
+/* Of scratch: the largest elements that kernels keep in it. */
+enum { SCRATCH_ALIGN = 4 };
+
+size_t mn__element_bytes(const mn_plan *plan)
+{
+    return plan->precision == MN_PRECISION_INT8 ? sizeof(int8_t) : sizeof(float);
+}
+
 mn_status
 mn__place_find(const mn_emit_input *input, uint32_t node, mn__place *ret_place, mn_error *err)
 {
@@ -13,24 +21,26 @@ mn__place_find(const mn_emit_input *input, uint32_t node, mn__place *ret_place, 
     const mn_view *view = &plan->views[node];
     const mn_node *info = mn_graph_node(input->graph, node);
     size_t pixels = (size_t)info->shape.h * info->shape.w;
+    size_t element = mn__element_bytes(plan);
     size_t end = 0;
     if (view->buffer >= plan->buffer_count)
         return mn_error_set(
             err, MN_ERR_INTERNAL, "node '%s': the plan gives its value no place", info->name);
     const mn_plan_buffer *buffer = &plan->buffers[view->buffer];
-    /* end = floats from the buffer's start to the value's end */
-    if (view->pixel_stride < info->shape.c || buffer->offset % sizeof(float) != 0 ||
+    /* end = elements from the buffer's start to the value's end */
+    if (view->pixel_stride < info->shape.c || buffer->offset % element != 0 ||
         !mn_size_mul(pixels - 1, view->pixel_stride, &end) ||
         !mn_size_add(end, (size_t)view->channel_offset + info->shape.c, &end) ||
-        end > buffer->bytes / sizeof(float) || buffer->offset > plan->arena_bytes ||
-        end > (plan->arena_bytes - buffer->offset) / sizeof(float))
+        end > buffer->bytes / element || buffer->offset > plan->arena_bytes ||
+        end > (plan->arena_bytes - buffer->offset) / element)
         return mn_error_set(err,
                             MN_ERR_INTERNAL,
                             "node '%s': its value does not fit into buffer %u of the plan",
                             info->name,
                             view->buffer);
     *ret_place = (mn__place){
-        .offset = buffer->offset / sizeof(float) + view->channel_offset,
+        .node = node,
+        .offset = buffer->offset / element + view->channel_offset,
         .stride = view->pixel_stride,
         .shape = info->shape,
     };
@@ -54,7 +64,7 @@ mn_status mn__scratch_find(
                             name,
                             bytes);
     const mn_plan_buffer *buffer = &plan->buffers[index];
-    if (buffer->bytes < bytes || buffer->offset % sizeof(float) != 0 ||
+    if (buffer->bytes < bytes || buffer->offset % SCRATCH_ALIGN != 0 ||
         buffer->offset > plan->arena_bytes || bytes > plan->arena_bytes - buffer->offset)
         return mn_error_set(err,
                             MN_ERR_INTERNAL,
@@ -63,6 +73,6 @@ mn_status mn__scratch_find(
                             name,
                             bytes,
                             index);
-    *ret_offset = buffer->offset / sizeof(float);
+    *ret_offset = buffer->offset / mn__element_bytes(plan);
     return MN_OK;
 }

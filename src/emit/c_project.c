@@ -1,7 +1,7 @@
 /*
- * Export as C: checks that graph, plan, tensors and model belong together, builds every file in
- * memory, and writes the folder last. The entry of emit/. Invariant: nothing is written unless
- * everything could be built.
+ * Export as C: checks that graph, plan, tensors or int8 numbers, and model belong together, builds
+ * every file in memory, and writes the folder last. The entry of emit/. Invariant: nothing is
+ * written unless everything could be built.
  */
 #include "memnet/emit.h"
 
@@ -15,7 +15,7 @@
 #include "emit/folder.h"
 
 /* Generated files. */
-enum { MODEL_C, MODEL_H, LABELS_C, LABELS_H, CMAKE, README, GENERATED_COUNT };
+enum { MODEL_C, MODEL_H, LABELS_C, LABELS_H, CMAKE, ARDUINO, README, GENERATED_COUNT };
 
 static const char *const generated_names[GENERATED_COUNT] = {
     [MODEL_C] = "model.c",
@@ -23,10 +23,11 @@ static const char *const generated_names[GENERATED_COUNT] = {
     [LABELS_C] = "model_labels.c",
     [LABELS_H] = "model_labels.h",
     [CMAKE] = "CMakeLists.txt",
+    [ARDUINO] = "library.properties",
     [README] = "README.txt",
 };
 
-enum { FILES_MAX = GENERATED_COUNT + 16 }; /* and the embedded ones */
+enum { FILES_MAX = GENERATED_COUNT + 32 }; /* and the embedded ones */
 
 typedef struct project {
     mn_buffer texts[GENERATED_COUNT];
@@ -34,42 +35,46 @@ typedef struct project {
     uint32_t file_count;
 } project;
 
-static bool is_kernel(const char *name, mn__kernel *ret_kernel)
+/* Whether the export contains an embedded file: the kernels in use and the headers of their
+ * precision; example and licence always. */
+static bool is_in_use(const char *name, mn_precision precision, uint32_t kernels)
 {
-    for (int k = 0; k < MN__KERNEL_COUNT; k++) {
-        if (strcmp(mn__kernel_file((mn__kernel)k), name) == 0) {
-            *ret_kernel = (mn__kernel)k;
-            return true;
-        }
-    }
-    return false;
+    const char *other = precision == MN_PRECISION_INT8 ? "mn_f32" : "mn_s8";
+    if (strncmp(name, other, strlen(other)) == 0)
+        return false;
+    for (int k = 0; k < MN__KERNEL_COUNT; k++)
+        if (strcmp(mn__kernel_file((mn__kernel)k, precision), name) == 0)
+            return (kernels >> k & 1u) != 0;
+    return true;
 }
 
 /* Copies what is in use; kernels of an earlier export that are not in use any more go. */
-static mn_status add_embedded(project *p, uint32_t kernels, mn_error *err)
+static mn_status add_embedded(project *p, mn_precision precision, uint32_t kernels, mn_error *err)
 {
     if (mn__embedded_count > FILES_MAX - GENERATED_COUNT)
         return mn_error_set(err, MN_ERR_INTERNAL, "%zu embedded files", mn__embedded_count);
     for (size_t i = 0; i < mn__embedded_count; i++) {
         const mn__embedded *file = &mn__embedded_files[i];
-        mn__kernel kernel;
-        bool unused = is_kernel(file->name, &kernel) && (kernels >> kernel & 1u) == 0;
+        bool used = is_in_use(file->name, precision, kernels);
         p->files[p->file_count++] = (mn__file){
-            .name = file->name, .bytes = unused ? NULL : file->bytes, .count = file->count};
+            .name = file->name, .bytes = used ? file->bytes : NULL, .count = file->count};
     }
     return MN_OK;
 }
 
-static void write_kernel_names(uint32_t kernels, mn_buffer *out)
+static void write_kernel_names(mn_precision precision, uint32_t kernels, mn_buffer *out)
 {
     for (int k = 0; k < MN__KERNEL_COUNT; k++)
         if ((kernels >> k & 1u) != 0)
-            mn_buffer_printf(out, " %s", mn__kernel_file((mn__kernel)k));
+            mn_buffer_printf(out, " %s", mn__kernel_file((mn__kernel)k, precision));
 }
 
-static void write_cmake(uint32_t kernels, mn_buffer *out)
+static void write_cmake(mn_precision precision, uint32_t kernels, mn_buffer *out)
 {
     mn_buffer_printf(out,
+                     "# Alone: the library and the example. Inside of another project, by "
+                     "add_subdirectory(): the\n"
+                     "# library memnet_model.\n"
                      "cmake_minimum_required(VERSION 3.13)\n"
                      "project(memnet_model C)\n\n"
                      "if(NOT CMAKE_BUILD_TYPE)\n"
@@ -78,47 +83,74 @@ static void write_cmake(uint32_t kernels, mn_buffer *out)
                      "endif()\n"
                      "set(CMAKE_C_STANDARD 99)\n\n"
                      "add_library(memnet_model STATIC model.c");
-    write_kernel_names(kernels, out);
+    write_kernel_names(precision, kernels, out);
     mn_buffer_printf(out,
                      ")\n"
                      "target_include_directories(memnet_model PUBLIC "
-                     "${CMAKE_CURRENT_SOURCE_DIR})\n\n"
-                     "add_executable(classify main.c model_labels.c)\n"
-                     "target_link_libraries(classify memnet_model)\n");
+                     "${CMAKE_CURRENT_SOURCE_DIR})\n"
+                     "if(TARGET zephyr_interface) # compile as Zephyr does for its board\n"
+                     "  target_link_libraries(memnet_model PRIVATE zephyr_interface)\n"
+                     "endif()\n\n"
+                     "if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)\n"
+                     "  add_executable(classify main.c model_labels.c)\n"
+                     "  target_link_libraries(classify memnet_model)\n"
+                     "endif()\n");
+}
+
+/* Of a library whose sources lie beside it; main.c leaves itself out there. */
+static void write_arduino(const mn_plan *plan, mn_buffer *out)
+{
+    mn_buffer_printf(out,
+                     "name=memnet_model\n"
+                     "version=1.0.0\n"
+                     "author=memnet\n"
+                     "maintainer=memnet\n"
+                     "sentence=An image classifier, exported by memnet.\n"
+                     "paragraph=%zu bytes of constant tables, %zu bytes of RAM.\n"
+                     "category=Data Processing\n"
+                     "url=\n"
+                     "architectures=*\n"
+                     "includes=model.h\n",
+                     plan->weights_bytes,
+                     plan->arena_bytes);
 }
 
 static void write_readme(const mn_plan *plan, uint32_t kernels, mn_buffer *out)
 {
+    const char *family = plan->precision == MN_PRECISION_INT8 ? "mn_s8" : "mn_f32";
     mn_buffer_printf(out,
-                     "An image classifier in C, exported by memnet.\n\n"
+                     "An image classifier in C, %s, exported by memnet. Free of duties (LICENSE, "
+                     "0BSD).\n\n"
                      "  model.h         what your program calls\n"
                      "  model.c         weights and steps of the network\n"
-                     "  mn_f32*         the kernels in use, free of duties (LICENSE, 0BSD)\n"
+                     "  %-15s the kernels in use\n"
                      "  model_labels.*  class names; leave them out if you need only indices\n"
                      "  main.c          example: classifies raw images on a computer\n\n"
                      "Constant tables: %zu bytes. The one read-write buffer: %zu bytes.\n"
                      "Stack and code are not counted in these.\n\n",
+                     mn_precision_name(plan->precision),
+                     plan->precision == MN_PRECISION_INT8 ? "mn_s8*" : "mn_f32*",
                      plan->weights_bytes,
                      plan->arena_bytes);
     mn_buffer_printf(out, "Try it:   cc -O2 -std=c99 -o classify main.c model_labels.c model.c");
-    write_kernel_names(kernels, out);
+    write_kernel_names(plan->precision, kernels, out);
     mn_buffer_printf(
         out,
         "\n"
         "          ./classify IMAGE...       (raw values, see main.c)\n"
         "or with CMake, which uses the same files.\n\n"
-        "Firmware: add model.c and the mn_f32_*.c files to your sources. They are C99\n"
-        "and C++11, need no heap and no library, and keep everything in one static\n"
-        "buffer; -DMEMNET_ARENA_EXTERNAL lets you place that buffer (model.h).\n");
+        "Firmware: add model.c and the %s_*.c files to your sources. They are C99 and\n"
+        "C++11, need no heap and no library, and keep everything in one static buffer.\n"
+        "-DMEMNET_ARENA_EXTERNAL lets you place that buffer, -DMEMNET_DUMP_LAYERS shows\n"
+        "what every layer makes (model.h).\n",
+        family);
 }
 
-static mn_status check_input(const mn_emit_input *input, mn_error *err)
+/* What both precisions ask of plan and model. */
+static mn_status check_plan(const mn_emit_input *input, mn_error *err)
 {
     const mn_plan *plan = input->plan;
     const mn_preprocessing *preprocessing = &input->model->preprocessing;
-    if (plan->precision != MN_PRECISION_FLOAT32)
-        return mn_error_set(
-            err, MN_ERR_UNSUPPORTED, "export as C: only float32 plans are supported");
     if (plan->value_count != mn_graph_node_count(input->graph))
         return mn_error_set(err,
                             MN_ERR_MISMATCH,
@@ -139,6 +171,21 @@ static mn_status check_input(const mn_emit_input *input, mn_error *err)
     return MN_OK;
 }
 
+static mn_status check_input(const mn_emit_input *input, mn_error *err)
+{
+    mn_precision precision = input->quant == NULL ? MN_PRECISION_FLOAT32 : MN_PRECISION_INT8;
+    if (input->plan->precision != precision)
+        return mn_error_set(err,
+                            MN_ERR_MISMATCH,
+                            "the network is %s, the plan %s",
+                            mn_precision_name(precision),
+                            mn_precision_name(input->plan->precision));
+    mn_status status = check_plan(input, err);
+    if (status == MN_OK && input->quant != NULL)
+        status = mn_quant_check(input->graph, input->quant, err);
+    return status;
+}
+
 static mn_status build(const mn_emit_input *input, project *p, mn_error *err)
 {
     mn__interface interface;
@@ -152,7 +199,8 @@ static mn_status build(const mn_emit_input *input, project *p, mn_error *err)
     mn__emit_model_h(input, &interface, &p->texts[MODEL_H]);
     mn__emit_labels_c(input->model, &p->texts[LABELS_C]);
     mn__emit_labels_h(&p->texts[LABELS_H]);
-    write_cmake(kernels, &p->texts[CMAKE]);
+    write_cmake(input->plan->precision, kernels, &p->texts[CMAKE]);
+    write_arduino(input->plan, &p->texts[ARDUINO]);
     write_readme(input->plan, kernels, &p->texts[README]);
     for (uint32_t i = 0; i < GENERATED_COUNT; i++) {
         const mn_buffer *text = &p->texts[i];
@@ -162,7 +210,7 @@ static mn_status build(const mn_emit_input *input, project *p, mn_error *err)
         p->files[p->file_count++] =
             (mn__file){.name = generated_names[i], .bytes = text->bytes, .count = text->count};
     }
-    return add_embedded(p, kernels, err);
+    return add_embedded(p, input->plan->precision, kernels, err);
 }
 
 mn_status mn_emit_c(const mn_emit_input *input, const char *folder, mn_error *err)

@@ -42,9 +42,32 @@ mn_status mn__window_find(const mn_node *node,
     return MN_OK;
 }
 
-void mn__window_write(const mn_f32_window *window, const char *act, mn_buffer *out)
+mn_s8_window mn__window_s8(const mn_f32_window *window)
 {
-    mn_buffer_printf(out, "    mn_f32_window w;\n");
+    return (mn_s8_window){
+        .in_h = window->in_h,
+        .in_w = window->in_w,
+        .in_c = window->in_c,
+        .in_stride = window->in_stride,
+        .out_h = window->out_h,
+        .out_w = window->out_w,
+        .out_c = window->out_c,
+        .out_stride = window->out_stride,
+        .kernel_h = window->kernel_h,
+        .kernel_w = window->kernel_w,
+        .stride_h = window->stride_h,
+        .stride_w = window->stride_w,
+        .dilation_h = window->dilation_h,
+        .dilation_w = window->dilation_w,
+        .pad_top = window->pad_top,
+        .pad_left = window->pad_left,
+        .groups = window->groups,
+    };
+}
+
+void mn__window_write(const mn_f32_window *window, const char *type, mn_buffer *out)
+{
+    mn_buffer_printf(out, "    %s w;\n", type);
     mn_buffer_printf(out,
                      "    w.in_h = %d; w.in_w = %d; w.in_c = %d; w.in_stride = %d;\n",
                      window->in_h,
@@ -69,5 +92,5 @@ void mn__window_write(const mn_f32_window *window, const char *act, mn_buffer *o
                      window->dilation_w,
                      window->pad_top,
                      window->pad_left);
-    mn_buffer_printf(out, "    w.groups = %d; w.act = %s;\n", window->groups, act);
+    mn_buffer_printf(out, "    w.groups = %d;", window->groups);
 }

@@ -172,7 +172,7 @@ static inline void mn_f32_depthwise_pixel(const mn_f32_patch *patches,
     int32_t channels = window->in_c;
     int32_t c, k;
     for (c = 0; c < channels; c += MN_F32_BLOCK) {
-        int32_t count = channels - c < MN_F32_BLOCK ? channels - c : MN_F32_BLOCK;
+        int32_t count = channels - c < MN_F32_BLOCK ? channels - c : (int32_t)MN_F32_BLOCK;
         float sums[MN_F32_BLOCK] = {0.0f};
         if (count == MN_F32_BLOCK) /* a constant count is what lets the compiler vectorise */
             mn_f32_depthwise_sum(patches, patch_count, window, c, MN_F32_BLOCK, sums);

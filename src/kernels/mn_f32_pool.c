@@ -54,7 +54,7 @@ mn_f32_max_pixel(const float *x, float *out, const mn_f32_window *window, const 
 {
     int32_t c, k;
     for (c = 0; c < window->in_c; c += MN_F32_BLOCK) {
-        int32_t count = window->in_c - c < MN_F32_BLOCK ? window->in_c - c : MN_F32_BLOCK;
+        int32_t count = window->in_c - c < MN_F32_BLOCK ? window->in_c - c : (int32_t)MN_F32_BLOCK;
         float best[MN_F32_BLOCK] = {0.0f};
         if (count == MN_F32_BLOCK)
             mn_f32_max_block(x + c, window, taps, MN_F32_BLOCK, best);
@@ -72,7 +72,7 @@ mn_f32_avg_pixel(const float *x, float *out, const mn_f32_window *window, const 
     float divisor = area > 0 ? (float)area : 1.0f;
     int32_t c, k;
     for (c = 0; c < window->in_c; c += MN_F32_BLOCK) {
-        int32_t count = window->in_c - c < MN_F32_BLOCK ? window->in_c - c : MN_F32_BLOCK;
+        int32_t count = window->in_c - c < MN_F32_BLOCK ? window->in_c - c : (int32_t)MN_F32_BLOCK;
         float sums[MN_F32_BLOCK] = {0.0f};
         if (count == MN_F32_BLOCK)
             mn_f32_avg_block(x + c, window, taps, MN_F32_BLOCK, sums);

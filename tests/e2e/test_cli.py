@@ -455,7 +455,12 @@ class Train(Case):
                      says="int8 model already")
         self.refused("eval", "q.safetensors", "--data", self.spec, "--precision", "float32",
                      says="no float32")
-        self.refused("export", "q.safetensors", "--format", "c", "--out", "x", says="int8")
+        self.refused("export", "q.safetensors", "--format", "c", "--precision", "float32", "--out",
+                     "x", says="no float32")
+        self.refused("export", self.model, "--format", "c", "--precision", "int8", "--out", "x",
+                     says="memnet quantize")
+        self.ok("export", "q.safetensors", "--format", "c", "--no-boards", "--out", "net8")
+        self.assertEqual(self.compiled("net8"), (self.folder / "p").read_text())
         self.refused("quantize", self.architecture, "--data", self.spec, "--out", "x",
                      says="without weights")
         self.refused("quantize", self.model, "--data", "npy:nowhere", "--out", "x", says="nowhere")
@@ -577,28 +582,34 @@ class Train(Case):
             self.assertEqual(row[4], "yes" if proven else "no")
 
     def test_export(self):
-        self.ok("export", self.model, "--format", "c", "--out", "deep/net")
+        said = self.ok("export", self.model, "--format", "c", "--out", "deep/net")
+        for tool, board in (("arm-none-eabi-gcc", "Cortex-M4F"),
+                            ("riscv64-unknown-elf-gcc", "RV32IMAC")):
+            self.assertRegex(said, r"%s +code [1-9][\d,]+ bytes, stack [1-9]" % board
+                             if shutil.which(tool) else "not installed: .*" + tool)
         net = self.folder / "deep/net"
         header = (net / "model.h").read_text()
         memory = json.loads(self.ok("memory", self.model, "--json"))
         arena = re.search(r"(?m)^#define MODEL_ARENA_BYTES (\d+)", header).group(1)
         self.assertEqual(int(arena), memory["arena_bytes"])
+        self.ok("eval", self.model, "--data", self.spec, "--predictions", "p")
+        self.assertEqual(self.compiled("deep/net"), (self.folder / "p").read_text())
+
+    def compiled(self, net):
+        """Classes of the test images, by an export's example program."""
+        sources = sorted((self.folder / net).glob("*.c"))
         subprocess.run(["cc", "-O2", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o",
-                        str(self.folder / "classify"), *map(str, sorted(net.glob("*.c")))],
-                       check=True)
+                        str(self.folder / "classify"), *map(str, sources)], check=True)
         npy = (self.home / "npy/x_test.npy").read_bytes()
         (self.folder / "images").write_bytes(npy[-90 * 64:])
-        classes = subprocess.run([str(self.folder / "classify"), "-q",
-                                  str(self.folder / "images")], check=True,
-                                 stdout=subprocess.PIPE, universal_newlines=True).stdout
-        self.ok("eval", self.model, "--data", self.spec, "--predictions", "p")
-        self.assertEqual(classes, (self.folder / "p").read_text())
+        return subprocess.run([str(self.folder / "classify"), "-q", str(self.folder / "images")],
+                              check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
 
     def test_export_folder(self):
         (self.folder / "full").mkdir()
         (self.folder / "full/mine").write_text("text")
         (self.folder / "empty").mkdir()
-        export = ("export", self.model, "--format", "c", "--out")
+        export = ("export", self.model, "--format", "c", "--no-boards", "--out")
         self.refused(*export, "full", says="full")
         self.refused(*export, "full/mine", says="mine")
         self.refused(*export, "full/mine/x", says="mine")

@@ -94,7 +94,8 @@ class Fenced(unittest.TestCase):
             memnet("train", "a.json", "--data", spec, "--epochs", "1", "--batch", "16",
                    "--threads", "1", "--out", "m.safetensors")
             plan = json.loads(memnet("memory", "m.safetensors", "--json"))
-            memnet("export", "m.safetensors", "--format", "c", "--out", "c%d" % seed)
+            memnet("export", "m.safetensors", "--format", "c", "--no-boards", "--out",
+                   "c%d" % seed)
             code = (folder / ("c%d" % seed) / "model.h").read_text()
             self.assertIn("MODEL_ARENA_BYTES %d" % plan["arena_bytes"],
                           re.sub(r"[ (]+(?=\d)", " ", code))

@@ -6,9 +6,9 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "base/buffer.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "command.h"
 #include "emit_network.h"
 #include "memnet/emit.h"
 
@@ -21,39 +21,8 @@ static unsigned char images[IMAGES][IMAGE_BYTES];
 
 /* ---- helpers -------------------------------------------------------------------------------- */
 
-/* Runs a shell command in `root`; returns its output, stderr included, that the caller frees. */
-MN_PRINTF(2, 3) static char *run(int *ret_code, const char *format, ...)
-{
-    char command[2048];
-    va_list args;
-    int length = snprintf(command, sizeof command, "cd %s && { ", root);
-    va_start(args, format);
-    length += vsnprintf(command + length, sizeof command - (size_t)length, format, args);
-    va_end(args);
-    snprintf(command + length, sizeof command - (size_t)length, "; } 2>&1");
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    mn_buffer out;
-    mn_buffer_init(&out);
-    char chunk[4096];
-    for (size_t got = fread(chunk, 1, sizeof chunk, pipe); got > 0;
-         got = fread(chunk, 1, sizeof chunk, pipe))
-        mn_buffer_append(&out, chunk, got);
-    *ret_code = pclose(pipe);
-    char *text = NULL;
-    assert_int_equal(mn_buffer_take(&out, &text, NULL), MN_OK);
-    return text;
-}
-
-/* The same for a command that must succeed in silence. */
-#define run_silent(...)                                                                            \
-    do {                                                                                           \
-        int code_ = 0;                                                                             \
-        char *text_ = run(&code_, __VA_ARGS__);                                                    \
-        if (code_ != 0 || text_[0] != '\0')                                                        \
-            fail_msg("exit %d: %s", code_, text_);                                                 \
-        free(text_);                                                                               \
-    } while (0)
+#define run(...) command_run(root, __VA_ARGS__)
+#define run_silent(...) command_run_silent(root, __VA_ARGS__)
 
 /* Compiles the export once as strict C99 (folder c) and once as C++11 with sanitizers (folder
  * cpp); false when a tool is missing. */
@@ -197,6 +166,52 @@ static void test_compiled_code_agrees(void **state)
     assert_string_equal(c, outside);
     free(outside);
     free(c);
+}
+
+static const char layers_c[] =
+    "#include <stdio.h>\n"
+    "#include \"model.h\"\n"
+    "void memnet_on_layer(const memnet_layer *layer)\n"
+    "{\n"
+    "    printf(\"%d %s %dx%dx%d %d\\n\", layer->step, layer->name, layer->height, layer->width,\n"
+    "           layer->channels, layer->values[0] == layer->values[0]);\n"
+    "}\n"
+    "int main(void)\n"
+    "{\n"
+    "    memnet_invoke();\n"
+    "    return 0;\n"
+    "}\n";
+
+/* A debug build shows every step, in order, where the program finds its result. */
+static void test_layers(void **state)
+{
+    (void)state;
+    int code = 0;
+    mn_error err;
+    need_tools();
+    assert_ok(mn_file_write(under("layers.c"), layers_c, sizeof layers_c - 1, &err), &err);
+    run_silent("cc -std=c99 -Wall -Wextra -Wpedantic -Werror -DMEMNET_DUMP_LAYERS -Iout layers.c "
+               "out/model.c c/mn_f32_*.o -o layers");
+    char *text = run(&code, "./layers");
+    const char *at = text;
+    for (uint32_t s = 0; s < net.plan.step_count; s++) {
+        char line[128];
+        const mn_node *node = mn_graph_node(net.graph, net.plan.steps[s].node);
+        int length = snprintf(line,
+                              sizeof line,
+                              "%u %s %ux%ux%u 1\n",
+                              s,
+                              node->name,
+                              node->shape.h,
+                              node->shape.w,
+                              node->shape.c);
+        bool shown = strncmp(at, line, (size_t)length) == 0;
+        if (!shown && node->prim != MN_PRIM_CONCAT) /* made in place: no call */
+            fail_msg("expected %s, got %.60s", line, at);
+        at += shown ? length : 0;
+    }
+    assert_int_equal(*at, '\0');
+    free(text);
 }
 
 /* The example: line formats, options, errors. */
@@ -372,7 +387,7 @@ static void test_folder_rules(void **state)
     assert_ok(mn_emit_c(&input, under("again"), &err), &err);
     run_silent("echo mine | cmp - again/notes && rm again/notes && diff -r out again");
     run_silent("for f in mn_f32_conv.c mn_f32_depthwise_in_place.c mn_f32.h LICENSE main.c "
-               "CMakeLists.txt README.txt; do "
+               "CMakeLists.txt library.properties README.txt; do "
                "test -s out/$f || echo $f; done");
 }
 
@@ -396,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compiled_code_agrees),
+        cmocka_unit_test(test_layers),
         cmocka_unit_test(test_example),
         cmocka_unit_test(test_example_errors),
         cmocka_unit_test(test_in_place_calls),

@@ -10,7 +10,11 @@
  *
  * where INDEX counts from 0 in files of more than one image and SCORE is the network's output for
  * that class (a logit). With -q a line is the class index alone.
+ *
+ * Arduino compiles every file of a library: there this one is empty.
  */
+#if !defined(ARDUINO)
+
 #include <stdio.h>
 #include <string.h>
 
@@ -30,8 +34,11 @@ static float float_image[PIXEL_VALUES];
 #if defined(MEMNET_ARENA_EXTERNAL)
 static void provide_arena(void)
 {
-    static float arena[MODEL_ARENA_BYTES / sizeof(float)];
-    memnet_set_arena(arena);
+    static union {
+        char bytes[MODEL_ARENA_BYTES];
+        double aligned;
+    } arena;
+    memnet_set_arena(&arena);
 }
 #else
 static void provide_arena(void)
@@ -39,34 +46,67 @@ static void provide_arena(void)
 }
 #endif
 
+#if defined(MODEL_INT8)
+static void feed_byte(int i, int pixel)
+{
+    memnet_input()[i] = memnet_from_pixel(pixel);
+}
+
+static void feed_float(int i, float pixel)
+{
+    memnet_input()[i] = memnet_from_pixel_value(pixel);
+}
+
+static float score(int i)
+{
+    return (float)(memnet_output()[i] - MODEL_OUTPUT_GRID_ZERO) * MODEL_OUTPUT_GRID_SCALE;
+}
+#else
+static void feed_float(int i, float pixel)
+{
+    memnet_input()[i] = (pixel - MODEL_INPUT_MEAN) * MODEL_INPUT_SCALE;
+}
+
+static void feed_byte(int i, int pixel)
+{
+    feed_float(i, (float)pixel);
+}
+
+static float score(int i)
+{
+    return memnet_output()[i];
+}
+#endif
+
 /* Reads one image into the network's input; 0 when the file ends early. */
 static int read_input(FILE *file, const options *opts)
 {
-    float *input = memnet_input();
     size_t got = opts->floats ? fread(float_image, sizeof(float), PIXEL_VALUES, file)
                               : fread(byte_image, 1, PIXEL_VALUES, file);
     int i;
     for (i = 0; i < PIXEL_VALUES; i++) {
-        float value = opts->floats ? float_image[i] : (float)byte_image[i];
-        input[i] = (value - MODEL_INPUT_MEAN) * MODEL_INPUT_SCALE;
+        if (opts->floats)
+            feed_float(i, float_image[i]);
+        else
+            feed_byte(i, byte_image[i]);
     }
     return got == PIXEL_VALUES;
 }
 
-static int best_class(const float *scores)
+/* Of equal scores the first wins. */
+static int best_class(void)
 {
     int best = 0;
     int i;
     for (i = 1; i < MODEL_CLASSES; i++)
-        if (scores[i] > scores[best])
+        if (memnet_output()[i] > memnet_output()[best])
             best = i;
     return best;
 }
 
 static void print_result(const char *path, long index, long count, const options *opts)
 {
-    const float *scores = memnet_output();
-    int best = best_class(scores);
+    int best = best_class();
     if (opts->quiet) {
         printf("%d\n", best);
         return;
@@ -74,7 +114,7 @@ static void print_result(const char *path, long index, long count, const options
     printf("%s", path);
     if (count > 1)
         printf(":%ld", index);
-    printf(" %d %s %.6g\n", best, memnet_class_name(best), (double)scores[best]);
+    printf(" %d %s %.6g\n", best, memnet_class_name(best), (double)score(best));
 }
 
 /* Number of images in the file, or -1 with a line on stderr. */
@@ -155,3 +195,5 @@ int main(int argc, char **argv)
         failed |= classify(argv[i], &opts);
     return failed;
 }
+
+#endif
