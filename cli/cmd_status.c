@@ -37,7 +37,7 @@ static void print_view(const mn__study_view *view)
            mn__count_text(counts->over_bound).text,
            mn__count_text(counts->duplicate).text,
            mn__count_text(counts->ranked).text);
-    printf("trainings %s, and %s failed\n",
+    printf("trained   %s, and %s failed\n",
            mn__count_text(counts->trained).text,
            mn__count_text(counts->failed).text);
     if (view->front_count == 0)

@@ -217,7 +217,8 @@ MN_API mn_status mn_study_get_event(
 
 /* ---- reading it all -------------------------------------------------------------------------- */
 
-/** Totals over the study, for status. generated = over_bound + duplicate + ranked + chosen. */
+/** Totals over the study, of networks, for status. generated = over_bound + duplicate + ranked +
+ * trained + failed + those whose first training is not over. */
 typedef struct mn_study_counts {
     uint32_t rounds;
     uint64_t generated, over_bound, duplicate, ranked, trained, failed;

@@ -6,15 +6,20 @@
 #include "base/size.h"
 #include "study/query.h"
 
-/* From the rows themselves where there are rows, so that a round under way is counted too; only of
+/* Networks, not their trainings, so that the numbers add up: of what was generated each was over
+ * the bound, a duplicate, left out by rank, trained, failed, or waits for its training.
+ * From the rows themselves where there are rows, so that a round under way is counted too; only of
  * duplicates nothing is kept but the number, known when their round is decided. */
-static const char COUNT[] = "SELECT (SELECT count(*) FROM rounds),"
-                            "       (SELECT ifnull(sum(duplicate), 0) FROM rounds),"
-                            "       (SELECT count(*) FROM genotypes WHERE state = 'over_bound'),"
-                            "       (SELECT count(*) FROM genotypes WHERE state = 'ranked'),"
-                            "       (SELECT count(*) FROM genotypes WHERE state = 'chosen'),"
-                            "       (SELECT count(*) FROM runs WHERE NOT failed),"
-                            "       (SELECT count(*) FROM runs WHERE failed)";
+static const char COUNT[] =
+    "SELECT (SELECT count(*) FROM rounds),"
+    "       (SELECT ifnull(sum(duplicate), 0) FROM rounds),"
+    "       (SELECT count(*) FROM genotypes WHERE state = 'over_bound'),"
+    "       (SELECT count(*) FROM genotypes WHERE state = 'ranked'),"
+    "       (SELECT count(*) FROM genotypes WHERE state = 'chosen'),"
+    "       (SELECT count(DISTINCT genotype_id) FROM runs WHERE NOT failed),"
+    "       (SELECT count(DISTINCT genotype_id) FROM runs AS r WHERE failed"
+    "        AND NOT EXISTS (SELECT 1 FROM runs AS o WHERE NOT o.failed"
+    "                        AND o.genotype_id = r.genotype_id))";
 
 /* In ascending order of bytes as unsigned numbers (those from 2^63 on are stored negative), the
  * most accurate first among equals: a row is on the front when it beats all rows before it. */

@@ -110,8 +110,6 @@ class Usage(Case):
     def test_not_supported_yet(self):
         spec = tiny_data.write_npy(self.folder / "npy")
         tiny_data.write_architecture(self.folder / "a.json")
-        memory = ("--memory", "16K")
-        self.refused("search", "--data", spec, *memory, "--precision", "int8", says="int8")
         with unittest.mock.patch.dict(os.environ, {"MEMNET_ISA": "avx2"}):
             self.refused("train", "a.json", "--data", spec, "--compute", "bf16",
                          says="this processor has no bf16 instructions")
@@ -683,6 +681,9 @@ class Search(Case):
         self.assertEqual(again, status)
         self.assertEqual(set(status["counts"]),
                          {"generated", "over_bound", "duplicate", "ranked", "trained", "failed"})
+        counts = status["counts"]
+        self.assertEqual(counts["generated"], sum(n for name, n in counts.items()
+                                                  if name != "generated"))
         self.assertEqual(status["rounds"], 1)
         (bound,) = status["bounds"]
         self.assertEqual(bound["bytes"], 12288)
@@ -699,6 +700,19 @@ class Search(Case):
             subprocess.run(command, shell=True, cwd=self.folder, check=True,
                            stdout=subprocess.DEVNULL)
         self.assertTrue((self.folder / "my study/export/model.c").exists())
+
+    def test_search_several(self):
+        """A network for each bound, told and kept in its own folder."""
+        spec = tiny_data.write_npy(self.folder / "npy", train=120)
+        said = self.ok("search", "--data", spec, "--memory", "9K,12K", "--rounds", "1", "--top-k",
+                       "1", "--strategy", "random")
+        self.assertRegex(said, r"study/best/12288/model\.safetensors\n.*\n.*\n.*\n.*of 12")
+        self.assertRegex(said, r"study/best/9216/model\.safetensors\n.*\n.*\n.*\n.*of 9")
+        for size in (9216, 12288):
+            plan = json.loads(self.ok("memory", f"study/best/{size}/model.safetensors", "--json"))
+            self.assertLessEqual(plan["total_bytes"], size)
+        for sizes in ("9K,", ",9K", "9K,,12K", "9K,9216", "1K,2K,3K,4K,5K,6K,7K,8K,9K", "9K,x"):
+            self.refused("search", "--data", spec, "--memory", sizes, code=2, says="--memory")
 
     def test_terminal(self):
         """A status line that fits 40 columns, drawn over and over, and lines that stay."""
