@@ -166,11 +166,10 @@ static void test_wrong_model_or_tensors(void **state)
 }
 
 /* Whichever allocation fails, the error says so and neither folder nor stage is left. */
-static void test_allocation_failures(void **state)
+static void fail_allocations(const network *n)
 {
-    (void)state;
     mn_error err;
-    mn_emit_input input = network_input(&net);
+    mn_emit_input input = network_input(n);
     size_t failures = 0;
     for (bool failed = true; failed; failures++) {
         alloc_fail_at(failures + 1);
@@ -185,6 +184,23 @@ static void test_allocation_failures(void **state)
         assert_ok(mn_folder_make(root, &err), &err);
     }
     assert_true(failures > 50);
+    assert_ok(mn_folder_remove(folder, &err), &err);
+}
+
+static void test_allocation_failures(void **state)
+{
+    (void)state;
+    fail_allocations(&net);
+}
+
+static void test_allocation_failures_int8(void **state)
+{
+    (void)state;
+    network int8;
+    network_init(&int8);
+    network_quantise(&int8, 1);
+    fail_allocations(&int8);
+    network_done(&int8);
 }
 
 int main(void)
@@ -195,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_strided_in_place),
         cmocka_unit_test(test_wrong_model_or_tensors),
         cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_allocation_failures_int8),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
