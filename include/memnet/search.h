@@ -80,17 +80,17 @@ typedef struct mn_search_opts {
     int64_t time_ms;        /**< Active time over all runs of the study; 0: by rounds. */
     uint32_t rounds;        /**< Rounds to search; 0: by time. Exactly one of the two is set. */
     mn_preset preset;
-    mn_strategy strategy;    /**< Default MN_STRATEGY_AUGMENT_TRIM. */
-    double lambda;           /**< Weight of accuracy in the score, [0, 1], default 0.5. */
-    uint32_t top_k;          /**< Candidates trained in a round, default 8. */
-    uint32_t neighbours;     /**< Of the base, brought under the bound and ranked in a round of `fast`,
-                                default 256. */
-    uint32_t jobs;           /**< Worker processes, default: online processors. Never in results. */
-    uint64_t seed;           /**< Default 1. */
-    uint32_t max_cells;      /**< C_max: the search stops growing there, default 13. */
-    uint32_t finalists;      /**< Networks trained from scratch at the end, default 2. */
-    uint32_t finalist_seeds; /**< Trainings of each, default 1; under `time_ms` at least, up to 3
-                                when each gets 60 epochs. */
+    mn_strategy strategy; /**< Default MN_STRATEGY_AUGMENT_TRIM. */
+    double lambda;        /**< Weight of accuracy in the score, [0, 1], default 0.5. */
+    uint32_t top_k;       /**< Candidates trained in a round, default 8. */
+    uint32_t neighbours;  /**< Of the base, brought under the bound and ranked in a round of `fast`,
+                             default 256. */
+    uint32_t jobs;        /**< Worker processes, default: online processors. Never in results. */
+    uint64_t seed;        /**< Default 1. */
+    uint32_t max_cells;   /**< C_max: the search stops growing there, default 13. */
+    uint32_t finalists;   /**< Networks trained from scratch at the end, default 2. */
+    uint32_t finalist_seeds;  /**< Trainings of each, default 1; under `time_ms` at least, up to 3
+                                 when each gets 60 epochs. */
     uint32_t finalist_epochs; /**< Under `rounds`; under `time_ms` the time decides. Default 12. */
     uint32_t qat_epochs;      /**< int8: of a finalist's fine-tuning, default 3. */
     uint32_t rungs;           /**< Stages of a round's trainings, default 2: at each the best third

@@ -214,7 +214,8 @@ static bool flip_in_place(const mn_graph *graph, mn_plan *plan, mn_random *rando
     for (uint32_t tries = 0; tries < 20 && plan->step_count > 0; tries++) {
         mn_step *step = &plan->steps[mn_random_below(random, plan->step_count)];
         const mn_node *node = mn_graph_node(graph, step->node);
-        if (node->prim != MN_PRIM_CONV || !sim_may_be_in_place(graph, plan, step->node, node->inputs[0]))
+        if (node->prim != MN_PRIM_CONV ||
+            !sim_may_be_in_place(graph, plan, step->node, node->inputs[0]))
             continue;
         step->in_place = !step->in_place;
         forge_lifetimes(plan);
