@@ -20,9 +20,8 @@ extern "C" {
 
 #define MN_STUDY_FORMAT 2
 #define MN_STUDY_ID_BYTES 17 /**< 16 hex digits and the NUL, as mn_genotype_id() writes them. */
-#define MN_STUDY_FINALS_RUNG                                                                       \
-    100u /**< Rungs below are a round's, this and above those of finals.                           \
-          */
+/** Rungs below are a round's, this one and those above are of finals. */
+#define MN_STUDY_FINALS_RUNG 100u
 
 typedef struct mn_study mn_study;
 
