@@ -4,8 +4,8 @@
 Usage: test_fenced_arena.py MEMNET
 Random cells bring every kind of aliasing: slices that open early and late, copies, chains that write
 in place inside of a concat, depthwise convolutions in place. The exported code runs under
-AddressSanitizer on a heap block of MODEL_ARENA_BYTES, which is filled with NaN before every image,
-and has to predict what `memnet eval` does.
+AddressSanitizer on a heap block of MODEL_ARENA_BYTES, which is filled with NaN (in int8 with a byte
+that differs from image to image) before every image, and has to predict what `memnet eval` does.
 """
 import json
 import os
@@ -32,24 +32,42 @@ PROBE = """
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "model.h"
+
+#if defined(MODEL_INT8)
+static void spoil(void *arena, int image)
+{
+    memset(arena, 91 + 37 * image, MODEL_ARENA_BYTES);
+}
+static int feed(int pixel) { return memnet_from_pixel(pixel); }
+#else
+static void spoil(void *arena, int image)
+{
+    int i;
+    for (i = 0; i < (int)(MODEL_ARENA_BYTES / sizeof(float)); i++)
+        ((float *)arena)[i] = NAN;
+    (void)image;
+}
+static float feed(int pixel) { return ((float)pixel - MODEL_INPUT_MEAN) * MODEL_INPUT_SCALE; }
+#endif
 
 int main(void)
 {
     static unsigned char pixels[%d];
-    float *arena = malloc(MODEL_ARENA_BYTES);
+    int image;
+    void *arena = malloc(MODEL_ARENA_BYTES);
     if (arena == NULL)
         return 1;
     memnet_set_arena(arena);
-    while (fread(pixels, 1, sizeof pixels, stdin) == sizeof pixels) {
+    for (image = 0; fread(pixels, 1, sizeof pixels, stdin) == sizeof pixels; image++) {
         int best = 0, i;
-        for (i = 0; i < (int)(MODEL_ARENA_BYTES / sizeof(float)); i++)
-            arena[i] = NAN;
+        spoil(arena, image);
         for (i = 0; i < (int)sizeof pixels; i++)
-            memnet_input()[i] = ((float)pixels[i] - MODEL_INPUT_MEAN) * MODEL_INPUT_SCALE;
+            memnet_input()[i] = feed(pixels[i]);
         memnet_invoke();
         for (i = 0; i < MODEL_CLASSES; i++) {
-            if (!isfinite(memnet_output()[i]))
+            if (!isfinite((float)memnet_output()[i]))
                 return 2;
             if (memnet_output()[i] > memnet_output()[best])
                 best = i;
@@ -93,24 +111,26 @@ class Fenced(unittest.TestCase):
             (folder / "a.json").write_text(json.dumps(random_architecture(seed)))
             memnet("train", "a.json", "--data", spec, "--epochs", "1", "--batch", "16",
                    "--threads", "1", "--out", "m.safetensors")
-            plan = json.loads(memnet("memory", "m.safetensors", "--json"))
-            memnet("export", "m.safetensors", "--format", "c", "--no-boards", "--out",
-                   "c%d" % seed)
-            code = (folder / ("c%d" % seed) / "model.h").read_text()
-            self.assertIn("MODEL_ARENA_BYTES %d" % plan["arena_bytes"],
-                          re.sub(r"[ (]+(?=\d)", " ", code))
-            self.assertEqual(plan["arena_bytes"], plan["peak_bytes"], seed)
-            subprocess.run("cc -std=c99 -g -O1 -fsanitize=address,undefined "
-                           "-fno-sanitize-recover=all -DMEMNET_ARENA_EXTERNAL -Ic%d probe.c "
-                           "$(ls c%d/*.c | grep -v main.c) -lm -o probe" % (seed, seed),
-                           shell=True, check=True, cwd=folder)
-            got = subprocess.run([folder / "probe"], input=pixels, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE)
-            self.assertEqual((got.returncode, got.stderr), (0, b""), seed)
-            memnet("eval", "m.safetensors", "--data", spec, "--predictions", "p")
-            self.assertEqual(got.stdout.decode(), (folder / "p").read_text(), seed)
-            in_place += sum(step["in_place"] for step in plan["steps"])
-            convolutions += sum(step["op"] == "conv" and step["in_place"] for step in plan["steps"])
+            memnet("quantize", "m.safetensors", "--data", spec, "--out", "q.safetensors")
+            for model in ("m.safetensors", "q.safetensors"):
+                plan = json.loads(memnet("memory", model, "--json"))
+                memnet("export", model, "--format", "c", "--no-boards", "--force", "--out", "c")
+                code = (folder / "c/model.h").read_text()
+                self.assertIn("MODEL_ARENA_BYTES %d" % plan["arena_bytes"],
+                              re.sub(r"[ (]+(?=\d)", " ", code))
+                self.assertEqual(plan["arena_bytes"], plan["peak_bytes"], (seed, model))
+                subprocess.run("cc -std=c99 -g -O1 -fsanitize=address,undefined "
+                               "-fno-sanitize-recover=all -DMEMNET_ARENA_EXTERNAL -Ic probe.c "
+                               "$(ls c/*.c | grep -v main.c) -lm -o probe",
+                               shell=True, check=True, cwd=folder)
+                got = subprocess.run([folder / "probe"], input=pixels, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE)
+                self.assertEqual((got.returncode, got.stderr), (0, b""), (seed, model))
+                memnet("eval", model, "--data", spec, "--predictions", "p")
+                self.assertEqual(got.stdout.decode(), (folder / "p").read_text(), (seed, model))
+                in_place += sum(step["in_place"] for step in plan["steps"])
+                convolutions += sum(step["op"] == "conv" and step["in_place"]
+                                    for step in plan["steps"])
         self.assertGreater(in_place, NETWORKS)
         self.assertGreater(convolutions, 0)
 
