@@ -18,6 +18,7 @@ enum {
 int mn__cmd_search(int argc, char **argv);
 int mn__cmd_train(int argc, char **argv);
 int mn__cmd_eval(int argc, char **argv);
+int mn__cmd_quantize(int argc, char **argv);
 int mn__cmd_memory(int argc, char **argv);
 int mn__cmd_export(int argc, char **argv);
 int mn__cmd_status(int argc, char **argv);

@@ -9,9 +9,12 @@
 #include "base/file.h"
 #include "base/size.h"
 #include "cli/cli.h"
+#include "cli/dump_layers.h"
+#include "cli/int8.h"
 #include "cli/options.h"
 #include "cli/pipeline.h"
 #include "cli/text.h"
+#include "memnet/quantize.h"
 #include "memnet/train.h"
 
 typedef enum part { PART_TEST, PART_VALIDATION } part;
@@ -20,7 +23,8 @@ typedef struct request {
     const char *model;
     const char *data;
     const char *predictions; /* NULL: none */
-    int precision;
+    const char *dump;        /* NULL: none */
+    int precision;           /* -1: the model's */
     int part;
     bool json;
 } request;
@@ -83,11 +87,11 @@ static mn_status choose_images(
     return MN_OK;
 }
 
-static mn_status classify(const mn__pipeline *network,
-                          const mn_dataset *dataset,
-                          const selection *images,
-                          mn_eval_result *ret_result,
-                          mn_error *err)
+static mn_status classify_float(const mn__pipeline *network,
+                                const mn_dataset *dataset,
+                                const selection *images,
+                                mn_eval_result *ret_result,
+                                mn_error *err)
 {
     mn_trainer *trainer = NULL;
     mn_trainer_setup setup = {
@@ -112,6 +116,53 @@ static mn_status classify(const mn__pipeline *network,
     return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", network->path);
 }
 
+/* A float32 model is quantised first, on the images that it was trained with. */
+static mn_status classify_int8(const request *r,
+                               mn__pipeline *network,
+                               const mn_dataset *dataset,
+                               const selection *images,
+                               mn_eval_result *ret_result,
+                               mn_error *err)
+{
+    mn_int8_network *int8 = NULL;
+    const mn_int8_task task = {
+        .preprocessing = network->model->preprocessing,
+        .dataset = dataset,
+        .images = images->from,
+        .indices = images->indices,
+        .count = images->count,
+        .threads = mn__processors(256),
+    };
+    mn_status status = mn__pipeline_plan(network, MN_PRECISION_INT8, err);
+    if (status == MN_OK && network->quant == NULL)
+        status = mn__int8_quantize(network, dataset, NULL, err);
+    if (status != MN_OK)
+        return status;
+    status = mn_int8_network_create(network->deployed, network->quant, &int8, err);
+    if (status == MN_OK)
+        status = mn_int8_network_evaluate(int8, &task, ret_result, images->predictions, err);
+    if (status == MN_OK && r->dump != NULL)
+        status = mn__dump_layers(network, int8, &task, r->dump, err);
+    mn_int8_network_free(int8);
+    return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", network->path);
+}
+
+static mn_status classify(const request *r,
+                          mn__pipeline *network,
+                          const mn_dataset *dataset,
+                          const selection *images,
+                          mn_eval_result *ret_result,
+                          mn_error *err)
+{
+    mn_precision precision = mn__pipeline_precision(network, r->precision);
+    if (precision == MN_PRECISION_INT8)
+        return classify_int8(r, network, dataset, images, ret_result, err);
+    if (r->dump != NULL)
+        return mn_error_set(err, MN_ERR_UNSUPPORTED, "--dump-layers: expected --precision int8");
+    mn_status status = mn__pipeline_check_precision(network, precision, err);
+    return status == MN_OK ? classify_float(network, dataset, images, ret_result, err) : status;
+}
+
 static mn_status write_predictions(const char *path, const selection *images, mn_error *err)
 {
     mn_buffer text;
@@ -125,10 +176,9 @@ static mn_status write_predictions(const char *path, const selection *images, mn
     return status;
 }
 
-static int print_result(const request *r, const mn_eval_result *result)
+static int print_result(const request *r, const char *precision, const mn_eval_result *result)
 {
     double accuracy = 100.0 * result->correct / result->count;
-    const char *precision = mn_precision_name((mn_precision)r->precision);
     if (r->json)
         return mn__print_json(json_pack("{s:o, s:I, s:I, s:s, s:s}",
                                         "accuracy",
@@ -169,13 +219,19 @@ static int evaluate(const request *r)
     if (status == MN_OK)
         status = choose_images(r->part, network.model, dataset, &chosen, &err);
     if (status == MN_OK)
-        status = classify(&network, dataset, &chosen, &result, &err);
+        status = classify(r, &network, dataset, &chosen, &result, &err);
     if (status == MN_OK && r->predictions != NULL)
         status = write_predictions(r->predictions, &chosen, &err);
+    int code = MN__EXIT_FAILED;
+    if (status == MN_OK)
+        code = print_result(
+            r, mn_precision_name(mn__pipeline_precision(&network, r->precision)), &result);
+    else
+        mn__fail(&err);
     selection_done(&chosen);
     mn_dataset_free(dataset);
     mn__pipeline_done(&network);
-    return status == MN_OK ? print_result(r, &result) : mn__fail(&err);
+    return code;
 }
 
 #define INTO(field) offsetof(request, field)
@@ -193,9 +249,9 @@ static const mn__option options[] = {
      .argument = "P",
      .kind = MN__CHOICE,
      .into = INTO(precision),
-     .choices = mn__precision_float,
-     .planned = mn__precision_planned,
-     .help = "float32 (default)"},
+     .choices = mn__precision_choices,
+     .help = "float32 or int8 (default: that of the model). A float32 model is\n"
+             "quantised as by `quantize` with its defaults, and not saved"},
     {.name = "split",
      .argument = "PART",
      .kind = MN__CHOICE,
@@ -208,6 +264,11 @@ static const mn__option options[] = {
      .kind = MN__TEXT,
      .into = INTO(predictions),
      .help = "write one class index per line, in the order of the images"},
+    {.name = "dump-layers",
+     .argument = "DIR",
+     .kind = MN__TEXT,
+     .into = INTO(dump),
+     .help = "int8: write what each kernel makes of the first image, as .npy"},
     {.name = "json", .kind = MN__FLAG, .into = INTO(json), .help = "print JSON"},
 };
 
@@ -223,12 +284,13 @@ static const mn__usage usage = {
     .operand_max = 1,
     .reads_data = true,
     .examples = "  memnet eval study/best/model.safetensors --data fashion-mnist\n"
-                "  memnet eval model.safetensors --data cifar10:data --split val --json\n",
+                "  memnet eval model.safetensors --data cifar10:data --split val --json\n"
+                "  memnet eval model.safetensors --data fashion-mnist --precision int8\n",
 };
 
 int mn__cmd_eval(int argc, char **argv)
 {
-    request r = {.precision = MN_PRECISION_FLOAT32, .part = PART_TEST};
+    request r = {.precision = -1, .part = PART_TEST};
     int first = 0;
     int code = 0;
     if (!mn__options_parse(&usage, argc, argv, &r, &first, &code))

@@ -248,7 +248,8 @@ static int show(const request *r)
     for (uint32_t i = 0; status == MN_OK && i < count; i++) {
         status = mn__pipeline_load(r->paths[i], &networks[i], &err);
         if (status == MN_OK)
-            status = mn__pipeline_plan(&networks[i], (mn_precision)r->precision, &err);
+            status = mn__pipeline_plan(
+                &networks[i], mn__pipeline_precision(&networks[i], r->precision), &err);
     }
     if (status == MN_OK && r->svg != NULL)
         status = mn__memory_svg(&networks[0], r->svg, &err);
@@ -267,7 +268,8 @@ static const mn__option options[] = {
      .kind = MN__CHOICE,
      .into = INTO(precision),
      .choices = mn__precision_choices,
-     .help = "of weights and activations: float32 (default) or int8"},
+     .help = "of weights and activations: float32 or int8 (default: float32,\n"
+             "of int8 models int8)"},
     {.name = "timeline",
      .kind = MN__FLAG,
      .into = INTO(timeline),
@@ -310,7 +312,7 @@ static const mn__usage usage = {
 
 int mn__cmd_memory(int argc, char **argv)
 {
-    request r = {.precision = MN_PRECISION_FLOAT32};
+    request r = {.precision = -1};
     int first = 0;
     int code = 0;
     if (!mn__options_parse(&usage, argc, argv, &r, &first, &code))

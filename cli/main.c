@@ -23,6 +23,7 @@ static const command commands[] = {
     {"search", "find and train the best network that fits into a memory bound", mn__cmd_search},
     {"train", "train one architecture", mn__cmd_train},
     {"eval", "measure a model's accuracy", mn__cmd_eval},
+    {"quantize", "turn a trained model into one that computes in int8", mn__cmd_quantize},
     {"memory", "show how many bytes a network needs, and where", mn__cmd_memory},
     {"export", "write a model as C code", mn__cmd_export},
     {"status", "show what a search has found so far", mn__cmd_status},

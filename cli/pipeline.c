@@ -93,7 +93,7 @@ static mn_status load_network(content kind, const char *path, mn__pipeline *pipe
     if (status != MN_OK)
         return status;
     status = mn_genotype_lower(&pipeline->genotype, &pipeline->graph, err);
-    if (status == MN_OK && pipeline->model != NULL)
+    if (status == MN_OK && pipeline->model != NULL && !pipeline->model->is_int8)
         status =
             mn_tensors_arrange(pipeline->graph, pipeline->model->tensors, &pipeline->tensors, err);
     return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", path);
@@ -127,13 +127,43 @@ mn_status mn__pipeline_load_model(const char *path, mn__pipeline *pipeline, mn_e
     return status;
 }
 
+static bool is_int8(const mn__pipeline *pipeline)
+{
+    return pipeline->model != NULL && pipeline->model->is_int8;
+}
+
+mn_precision mn__pipeline_precision(const mn__pipeline *pipeline, int asked)
+{
+    if (asked >= 0)
+        return (mn_precision)asked;
+    return is_int8(pipeline) ? MN_PRECISION_INT8 : MN_PRECISION_FLOAT32;
+}
+
+mn_status
+mn__pipeline_check_precision(const mn__pipeline *pipeline, mn_precision precision, mn_error *err)
+{
+    if (is_int8(pipeline) && precision != MN_PRECISION_INT8)
+        return mn_error_set(err,
+                            MN_ERR_ARG,
+                            "%s: an int8 model, which has no %s weights",
+                            pipeline->path,
+                            mn_precision_name(precision));
+    return MN_OK;
+}
+
 mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err)
 {
     mn_plan_opts opts = mn_plan_opts_default();
     opts.precision = precision;
     opts.sizes_only = pipeline->is_imported;
-    mn_status status =
+    mn_status status = mn__pipeline_check_precision(pipeline, precision, err);
+    if (status != MN_OK)
+        return status;
+    status =
         mn_deploy(pipeline->graph, pipeline->tensors, &pipeline->deployed, &pipeline->folded, err);
+    if (status == MN_OK && is_int8(pipeline))
+        status = mn_quant_from_tensors(
+            pipeline->deployed, pipeline->model->tensors, &pipeline->quant, err);
     if (status == MN_OK)
         status = mn_plan_create(pipeline->deployed, &opts, &pipeline->plan, err);
     return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", pipeline->path);
@@ -142,6 +172,7 @@ mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_e
 void mn__pipeline_done(mn__pipeline *pipeline)
 {
     mn_plan_free(pipeline->plan);
+    mn_quant_free(pipeline->quant);
     mn_tensors_free(pipeline->folded);
     mn_graph_free(pipeline->deployed);
     mn_tensors_free(pipeline->tensors);

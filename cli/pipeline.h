@@ -11,6 +11,7 @@
 #include "memnet/graph.h"
 #include "memnet/model.h"
 #include "memnet/plan.h"
+#include "memnet/quant.h"
 #include "memnet/tensors.h"
 
 /* All pointers but `path` are owned. Starts as {0}; may be given to _done() at any time. */
@@ -20,9 +21,10 @@ typedef struct mn__pipeline {
     bool is_imported;    /* from an ONNX file: no genotype, no model, no tensors */
     mn_model *model;     /* NULL when the file was an architecture */
     mn_graph *graph;     /* batch norms unfolded */
-    mn_tensors *tensors; /* in graph order; NULL without a model */
+    mn_tensors *tensors; /* in graph order; NULL without a float32 model */
     mn_graph *deployed;  /* after mn_deploy() */
-    mn_tensors *folded;  /* of `deployed`; NULL without a model */
+    mn_tensors *folded;  /* of `deployed`; NULL without a float32 model */
+    mn_quant *quant;     /* of `deployed`; NULL without an int8 model, unless made later */
     mn_plan *plan;       /* of `deployed` */
 } mn__pipeline;
 
@@ -34,7 +36,14 @@ mn_status mn__pipeline_load(const char *path, mn__pipeline *pipeline, mn_error *
 /* As mn__pipeline_load(); an architecture without weights is MN_ERR_ARG. */
 mn_status mn__pipeline_load_model(const char *path, mn__pipeline *pipeline, mn_error *err);
 
-/* Fills deployed, folded and plan. */
+/* What --precision asks for; -1, no such option: int8 for an int8 model, else float32. */
+mn_precision mn__pipeline_precision(const mn__pipeline *pipeline, int asked);
+
+/* MN_ERR_ARG for float32 of an int8 model. */
+mn_status
+mn__pipeline_check_precision(const mn__pipeline *pipeline, mn_precision precision, mn_error *err);
+
+/* Fills deployed, folded and plan, and quant of an int8 model, which has no float32. */
 mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err);
 
 void mn__pipeline_done(mn__pipeline *pipeline);

@@ -15,7 +15,7 @@ HEIGHT = {
 # Public headers and the floors that own them.
 PUBLIC = {
     "status": "base", "graph": "graph", "tensors": "graph", "deploy": "graph", "model": "graph",
-    "quant": "graph",
+    "quant": "graph", "quantize": "quant",
     "dataset": "data", "batches": "data", "study": "study", "genotype": "space", "moves": "space",
     "plan": "plan", "onnx": "onnx", "emit": "emit", "train": "train",
     "qat": "quant", "search": "search", "worker": "search",

@@ -5,6 +5,7 @@
 #ifndef MEMNET_MODEL_H
 #define MEMNET_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "memnet/tensors.h"
@@ -30,6 +31,7 @@ typedef struct mn_model {
     double split_fraction; /**< Share of the training images that validates; [0, 1). */
     char data_hash[17];    /**< 16 hex digits: fingerprint of the data set; "" when unknown. */
     mn_tensors *tensors;   /**< Owned; every list of named tensors. */
+    bool is_int8;          /**< The tensors are those of mn_quant_to_tensors(). */
 } mn_model;
 
 /** NULL is fine. Frees everything the model owns and the model. */

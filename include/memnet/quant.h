@@ -14,6 +14,7 @@
 
 #include "memnet/graph.h"
 #include "memnet/status.h"
+#include "memnet/tensors.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -99,6 +100,24 @@ MN_API mn_status mn_quant_copy_factor(const mn_quant_value *from,
                                       int32_t *ret_multiplier,
                                       int32_t *ret_shift,
                                       mn_error *err);
+
+/**
+ * The tables as named tensors, as model files hold them (docs/formats.md), in fresh memory that
+ * the caller frees.
+ *
+ * @param quant  Must have passed mn_quant_check().
+ */
+MN_API mn_status mn_quant_to_tensors(const mn_graph *deployed,
+                                     const mn_quant *quant,
+                                     mn_tensors **ret_tensors,
+                                     mn_error *err);
+
+/** Reads them back; nothing is trusted. MN_ERR_MISMATCH names a tensor that is missing or of
+ * another type or shape, and what mn_quant_check() says holds here, too. */
+MN_API mn_status mn_quant_from_tensors(const mn_graph *deployed,
+                                       const mn_tensors *tensors,
+                                       mn_quant **ret_quant,
+                                       mn_error *err);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
  *   class_names     ["first", ..]
  *   split           {"seed": "decimal, since JSON numbers lose 64 bits", "fraction": f}
  *   data_hash       16 hex digits or ""
+ *   precision       "int8" for quantised models; absent, or "float32", for others
  *
  * Other keys are left alone. Invariant: a model that was saved loads with every field equal, floats
  * to the bit; a model that breaks the contract is refused before a byte is written.
@@ -141,6 +142,8 @@ mn_status mn_model_describe(const mn_model *model, mn_metadata *metadata, mn_err
                           err);
     if (status == MN_OK)
         status = mn_metadata_add(metadata, "data_hash", model->data_hash, err);
+    if (status == MN_OK && model->is_int8)
+        status = mn_metadata_add(metadata, "precision", "int8", err);
     return status;
 }
 
@@ -321,6 +324,16 @@ static mn_status read_texts(const mn_metadata *metadata, mn_model *model, mn_err
     return MN_OK;
 }
 
+static mn_status read_precision(const mn_metadata *metadata, mn_model *model, mn_error *err)
+{
+    const char *text = mn_metadata_get(metadata, "precision");
+    model->is_int8 = text != NULL && strcmp(text, "int8") == 0;
+    if (text == NULL || model->is_int8 || strcmp(text, "float32") == 0)
+        return MN_OK;
+    return mn_error_set(
+        err, MN_ERR_UNSUPPORTED, "precision '%.32s', expected float32 or int8", text);
+}
+
 static mn_status read_fields(const mn_metadata *metadata, mn_model *model, mn_error *err)
 {
     mn_status status = check_version(metadata, err);
@@ -332,6 +345,8 @@ static mn_status read_fields(const mn_metadata *metadata, mn_model *model, mn_er
         status = read_class_names(metadata, model, err);
     if (status == MN_OK)
         status = read_split(metadata, model, err);
+    if (status == MN_OK)
+        status = read_precision(metadata, model, err);
     if (status == MN_OK)
         status = check_numbers(model, MN_ERR_FORMAT, err);
     return status;

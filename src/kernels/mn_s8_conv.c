@@ -22,6 +22,7 @@ typedef struct mn_s8_conv_plan {
     int32_t size;                  /* one filter: KH*KW*inputs */
     int32_t row_step, column_step; /* from one tap to the next, in the image */
     int32_t side_by_side;          /* the taps of a row are adjacent in memory */
+    int32_t fast;                  /* assembly can make its outputs */
 } mn_s8_conv_plan;
 
 static mn_s8_conv_plan mn_s8_conv_make(const mn_s8_filter *filter, const mn_s8_window *window)
@@ -36,6 +37,7 @@ static mn_s8_conv_plan mn_s8_conv_make(const mn_s8_filter *filter, const mn_s8_w
     plan.row_step = window->dilation_h * window->in_w * window->in_stride;
     plan.column_step = window->dilation_w * window->in_stride;
     plan.side_by_side = plan.column_step == plan.inputs;
+    plan.fast = mn_s8_tile_fits(filter, window->out_c);
     return plan;
 }
 
@@ -107,41 +109,97 @@ static void mn_s8_conv_direct(const mn_s8_conv_plan *plan, const int8_t *in, int
 /* ---- through columns ------------------------------------------------------------------------- */
 
 /* The window of output pixel p in group g, whole, into a column. */
-static void mn_s8_conv_fill(
-    const mn_s8_conv_plan *plan, const int8_t *in, int32_t g, int32_t p, int16_t *column)
+MN_S8_LEAF void
+mn_s8_conv_fill(const mn_s8_conv_plan *plan, const int8_t *in, int32_t g, int32_t p, int16_t *wide)
 {
+    int8_t bytes[MN_S8_COLUMNS_BYTES / 4];
     const mn_s8_window *window = plan->window;
     mn_s8_taps taps = mn_s8_clip(window, p / window->out_w, p % window->out_w);
+    mn_s8_column column;
     const int8_t *from =
         in + (taps.y * window->in_w + taps.x) * window->in_stride + g * plan->inputs;
     int32_t before = taps.kx * plan->inputs;
     int32_t inside = (taps.kx_end - taps.kx) * plan->inputs;
+    int32_t after = plan->row - before - inside;
     int32_t run = plan->side_by_side ? inside : plan->inputs;
     int32_t at = taps.ky * plan->row;
     int32_t r, k;
-    mn_s8_column_clear(column, 0, at);
+    column.wide = wide;
+    column.bytes = bytes;
+    column.zero = window->in_zero;
+    column.whole = plan->inputs % 4 == 0;
+    if (at > 0)
+        mn_s8_column_clear(&column, 0, at);
     for (r = taps.ky; r < taps.ky_end; r++) {
         const int8_t *x = from;
-        mn_s8_column_clear(column, at, before);
+        if (before > 0)
+            mn_s8_column_clear(&column, at, before);
         for (k = 0; k < inside; k += run) {
-            mn_s8_column_put(column, at + before + k, x, run, window->in_zero);
+            mn_s8_column_put(&column, at + before + k, x, run);
             x += plan->column_step;
         }
-        mn_s8_column_clear(column, at + before + inside, plan->row - before - inside);
+        if (after > 0)
+            mn_s8_column_clear(&column, at + before + inside, after);
         from += plan->row_step;
         at += plan->row;
     }
-    mn_s8_column_clear(column, at, plan->size - at);
+    if (at < plan->size)
+        mn_s8_column_clear(&column, at, plan->size - at);
+    mn_s8_column_finish(&column, plan->size);
 }
 
+#if defined(MN_S8_DSP)
+
+/* Pairs of outputs from `first` up to `end` at two pixels. Returns how many outputs that makes:
+ * none where assembly does not know what to do. It reads filters in fours, so the last one of all
+ * is left out where that would be beyond the table. */
+static int32_t mn_s8_conv_fast(
+    const mn_s8_conv_plan *plan, const int16_t *columns, int32_t first, int32_t end, int8_t *out[2])
+{
+    int32_t last = plan->size % 4 != 0 && end == plan->window->out_c;
+    int32_t count = (end - last - first) & ~1;
+    const mn_s8_window *window = plan->window;
+    mn_s8_pairs pairs;
+    if (!plan->fast || count <= 0)
+        return 0;
+    pairs.columns = columns;
+    pairs.weights = plan->filter->weights + first * plan->size;
+    pairs.size = plan->size;
+    pairs.bias = plan->filter->bias + first;
+    pairs.end = columns + ((plan->size + 3) & ~3) * 2;
+    pairs.multiplier = plan->filter->multiplier + first;
+    pairs.shift = plan->filter->shift + first;
+    pairs.out0 = out[0] + first;
+    pairs.out1 = out[1] + first;
+    pairs.half = 1 + 2 * window->out_zero;
+    pairs.low = (int32_t)mn_s8_twice(window->low);
+    pairs.high = (int32_t)mn_s8_twice(window->high);
+    pairs.whole = window->low == -128 && window->high == 127;
+    pairs.count = count / 2;
+    mn_s8_tile_pairs(&pairs);
+    return count;
+}
+
+#else
+
+static inline int32_t mn_s8_conv_fast(
+    const mn_s8_conv_plan *plan, const int16_t *columns, int32_t first, int32_t end, int8_t *out[2])
+{
+    (void)plan, (void)columns, (void)first, (void)end, (void)out;
+    return 0;
+}
+
+#endif
+
 /* All outputs of group g at two pixels. A last output without a neighbour is computed twice. */
-static void mn_s8_conv_pair(
-    const mn_s8_conv_plan *plan, const int16_t *columns, int32_t g, int8_t *out0, int8_t *out1)
+MN_S8_LEAF void
+mn_s8_conv_pair(const mn_s8_conv_plan *plan, const int16_t *columns, int32_t g, int8_t *out[2])
 {
     const mn_s8_filter *filter = plan->filter;
     int32_t end = (g + 1) * plan->outputs;
-    int32_t o;
-    for (o = g * plan->outputs; o < end; o += 2) {
+    int32_t o = g * plan->outputs;
+    o += mn_s8_conv_fast(plan, columns, o, end, out);
+    for (; o < end; o += 2) {
         int32_t next = o + 1 < end ? o + 1 : o;
         int32_t sums[4];
         sums[0] = sums[1] = filter->bias[o];
@@ -151,10 +209,10 @@ static void mn_s8_conv_pair(
                          filter->weights + next * plan->size,
                          plan->size,
                          sums);
-        out0[o] = mn_s8_output(sums[0], filter, o, plan->window);
-        out1[o] = mn_s8_output(sums[1], filter, o, plan->window);
-        out0[next] = mn_s8_output(sums[2], filter, next, plan->window);
-        out1[next] = mn_s8_output(sums[3], filter, next, plan->window);
+        out[0][o] = mn_s8_output(sums[0], filter, o, plan->window);
+        out[1][o] = mn_s8_output(sums[1], filter, o, plan->window);
+        out[0][next] = mn_s8_output(sums[2], filter, next, plan->window);
+        out[1][next] = mn_s8_output(sums[3], filter, next, plan->window);
     }
 }
 
@@ -168,10 +226,12 @@ mn_s8_conv_columns(const mn_s8_conv_plan *plan, const int8_t *in, int8_t *out, i
     for (g = 0; g < window->groups; g++) {
         for (p = 0; p < pixels; p += 2) {
             int32_t next = p + 1 < pixels ? p + 1 : p;
+            int8_t *to[2];
+            to[0] = out + p * window->out_stride;
+            to[1] = out + next * window->out_stride;
             mn_s8_conv_fill(plan, in, g, p, columns);
             mn_s8_conv_fill(plan, in, g, next, mn_s8_column_second(columns, plan->size));
-            mn_s8_conv_pair(
-                plan, columns, g, out + p * window->out_stride, out + next * window->out_stride);
+            mn_s8_conv_pair(plan, columns, g, to);
         }
     }
 }

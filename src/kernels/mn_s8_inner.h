@@ -15,12 +15,20 @@
 #if defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)
 #include <arm_mve.h>
 #define MN_S8_MVE 1
-#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && !defined(__ARM_BIG_ENDIAN)
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && defined(__thumb2__) &&     \
+    !defined(__ARM_BIG_ENDIAN)
 #include <arm_acle.h>
 #define MN_S8_DSP 1
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define MN_S8_AVX2 1
+#endif
+
+/* A function that is better called than inlined: it needs the registers for itself. */
+#if defined(__GNUC__)
+#define MN_S8_LEAF static __attribute__((noinline, unused))
+#else
+#define MN_S8_LEAF static
 #endif
 
 /* The taps [ky, ky_end) x [kx, kx_end) of a window that lie inside the image; (y,x) is the input
@@ -39,6 +47,11 @@ static inline mn_s8_taps mn_s8_clip(const mn_s8_window *window, int32_t out_y, i
     taps.kx = 0;
     taps.ky_end = window->kernel_h;
     taps.kx_end = window->kernel_w;
+    taps.y = top;
+    taps.x = left;
+    if (top >= 0 && left >= 0 && top + (window->kernel_h - 1) * window->dilation_h < window->in_h &&
+        left + (window->kernel_w - 1) * window->dilation_w < window->in_w)
+        return taps;
     while (taps.ky < taps.ky_end && top + taps.ky * window->dilation_h < 0)
         taps.ky++;
     while (taps.ky < taps.ky_end && top + (taps.ky_end - 1) * window->dilation_h >= window->in_h)
@@ -62,15 +75,32 @@ static inline int8_t mn_s8_clamp(int32_t value, int32_t low, int32_t high)
     return (int8_t)(value > high ? high : value);
 }
 
-/* sum * multiplier / 2^shift, halves upwards; beyond +-1024, where every output is clamped, only
- * the sign is right. A shift above 32 leaves nothing to round in the lower word of the product. */
-static inline int32_t mn_s8_scale(int32_t sum, int32_t multiplier, int32_t shift)
+/* sum * multiplier / 2^shift, halves upwards, for a shift up to 32; beyond +-1024, where every
+ * output is clamped, only the sign is right. */
+MN_S8_LEAF int32_t mn_s8_scale_up(int32_t sum, int32_t multiplier, int32_t shift)
 {
     int64_t product = (int64_t)sum * multiplier;
-    if (shift > 32)
-        return ((int32_t)(product >> 32) + ((int32_t)1 << (shift - 33))) >> (shift - 32);
     product = (product + ((int64_t)1 << (shift - 1))) >> shift;
     return product < -1024 ? -1024 : product > 1024 ? 1024 : (int32_t)product;
+}
+
+/* The same for a shift above 32, which leaves nothing to round in the lower word of the product. */
+static inline int32_t mn_s8_scale_down(int32_t sum, int32_t multiplier, int32_t shift)
+{
+    int32_t half = (int32_t)1 << (shift - 33);
+#if defined(MN_S8_DSP)
+    __asm__("smmla %0, %1, %2, %0" : "+r"(half) : "r"(sum), "r"(multiplier));
+    return half >> (shift - 32);
+#else
+    return ((int32_t)((int64_t)sum * multiplier >> 32) + half) >> (shift - 32);
+#endif
+}
+
+static inline int32_t mn_s8_scale(int32_t sum, int32_t multiplier, int32_t shift)
+{
+    if (shift > 32)
+        return mn_s8_scale_down(sum, multiplier, shift);
+    return mn_s8_scale_up(sum, multiplier, shift);
 }
 
 /* Output channel o from its sum, bias included. */
@@ -134,6 +164,65 @@ static inline int16x2_t mn_s8_odd_bytes(uint32_t four)
     return odd;
 }
 
+/* A function in assembly, since the loops need every register: what a compiler makes of them spills
+ * sums. The body saves what it uses and returns. noipa: gcc would take it for one that touches no
+ * memory. */
+#if defined(__clang__)
+#define MN_S8_NAKED static __attribute__((naked, noinline, unused))
+#else
+#define MN_S8_NAKED static __attribute__((naked, noipa, unused))
+#endif
+
+/* sums[k] += (x - zero) * (weights + row[k]) up to x_end, four elements at a time and at least
+ * once. minus: twice -zero. */
+MN_S8_NAKED void mn_s8_dot_fours(const int8_t *x __attribute__((unused)),
+                                 const int8_t *weights __attribute__((unused)),
+                                 const int32_t row[4] __attribute__((unused)),
+                                 const int8_t *x_end __attribute__((unused)),
+                                 int32_t sums[4] __attribute__((unused)),
+                                 int16x2_t minus __attribute__((unused)))
+{
+    __asm__("push {r3-r11, lr}\n"
+            "ldr r12, [sp, #40]\n"
+            "ldmia r12, {r8-r11}\n" /* the sums */
+            "ldmia r2, {r4-r7}\n"
+            "add r2, r1, r5\n" /* weights: r1, r2, r3, lr */
+            "add r3, r1, r6\n"
+            "add lr, r1, r7\n"
+            "add r1, r1, r4\n"
+            "ldr r7, [sp, #44]\n" /* minus */
+            "1:\n"
+            "ldr r4, [r0], #4\n"
+            "ldr r6, [r1], #4\n"
+            "sxtab16 r5, r7, r4, ror #8\n"
+            "sxtab16 r4, r7, r4\n"
+            "sxtb16 r12, r6, ror #8\n"
+            "sxtb16 r6, r6\n"
+            "smlad r8, r5, r12, r8\n"
+            "smlad r8, r4, r6, r8\n"
+            "ldr r6, [r2], #4\n"
+            "sxtb16 r12, r6, ror #8\n"
+            "sxtb16 r6, r6\n"
+            "smlad r9, r5, r12, r9\n"
+            "smlad r9, r4, r6, r9\n"
+            "ldr r6, [r3], #4\n"
+            "sxtb16 r12, r6, ror #8\n"
+            "sxtb16 r6, r6\n"
+            "smlad r10, r5, r12, r10\n"
+            "smlad r10, r4, r6, r10\n"
+            "ldr r6, [lr], #4\n"
+            "sxtb16 r12, r6, ror #8\n"
+            "sxtb16 r6, r6\n"
+            "smlad r11, r5, r12, r11\n"
+            "ldr r12, [sp]\n" /* x_end */
+            "smlad r11, r4, r6, r11\n"
+            "cmp r0, r12\n"
+            "bne 1b\n"
+            "ldr r12, [sp, #40]\n"
+            "stmia r12, {r8-r11}\n"
+            "pop {r3-r11, pc}\n");
+}
+
 #define MN_S8_DOT_STEP 4
 static inline void mn_s8_dot_steps(const int8_t *x,
                                    const int8_t *weights,
@@ -142,26 +231,8 @@ static inline void mn_s8_dot_steps(const int8_t *x,
                                    int32_t zero,
                                    int32_t sums[4])
 {
-    const int8_t *w0 = weights + row[0];
-    const int8_t *w1 = weights + row[1];
-    const int8_t *w2 = weights + row[2];
-    const int8_t *w3 = weights + row[3];
-    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-    int16x2_t minus = mn_s8_twice(-zero);
-    int32_t i;
-    for (i = 0; i < count; i += 4) {
-        uint32_t four = mn_s8_load4(x + i);
-        int16x2_t even = mn_s8_even(minus, four), odd = mn_s8_odd(minus, four);
-        four = mn_s8_load4(w0 + i);
-        s0 = __smlad(odd, mn_s8_odd_bytes(four), __smlad(even, mn_s8_even_bytes(four), s0));
-        four = mn_s8_load4(w1 + i);
-        s1 = __smlad(odd, mn_s8_odd_bytes(four), __smlad(even, mn_s8_even_bytes(four), s1));
-        four = mn_s8_load4(w2 + i);
-        s2 = __smlad(odd, mn_s8_odd_bytes(four), __smlad(even, mn_s8_even_bytes(four), s2));
-        four = mn_s8_load4(w3 + i);
-        s3 = __smlad(odd, mn_s8_odd_bytes(four), __smlad(even, mn_s8_even_bytes(four), s3));
-    }
-    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+    if (count > 0)
+        mn_s8_dot_fours(x, weights, row, x + count, sums, mn_s8_twice(-zero));
 }
 
 #elif defined(MN_S8_MVE)
@@ -230,12 +301,12 @@ static inline void mn_s8_dot_steps(const int8_t *x,
 
 /* sums of output o += (x - zero) * (weights + row[o]), over `count` adjacent elements. Each x is
  * loaded once for four products. */
-static inline void mn_s8_dot(const int8_t *x,
-                             const int8_t *weights,
-                             const int32_t row[4],
-                             int32_t count,
-                             int32_t zero,
-                             int32_t sums[4])
+MN_S8_LEAF void mn_s8_dot(const int8_t *x,
+                          const int8_t *weights,
+                          const int32_t row[4],
+                          int32_t count,
+                          int32_t zero,
+                          int32_t sums[4])
 {
     const int8_t *w0 = weights + row[0];
     const int8_t *w1 = weights + row[1];

@@ -3,8 +3,10 @@
 
 Usage: test_cli.py MEMNET
 """
+import ast
 import fcntl
 import json
+import math
 import os
 import pathlib
 import pty
@@ -23,7 +25,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tiny_data  # noqa: E402
 
 MEMNET = ""
-COMMANDS = ["search", "train", "eval", "memory", "export", "status", "data"]
+COMMANDS = ["search", "train", "eval", "quantize", "memory", "export", "status", "data"]
 
 
 class Case(unittest.TestCase):
@@ -81,7 +83,7 @@ class Usage(Case):
 
     def test_mistakes(self):
         self.refused(code=2, says="memnet --help")
-        for unknown in ("quantize", "predict", "report", "--bogus", ""):
+        for unknown in ("quantise", "predict", "report", "--bogus", ""):
             self.refused(unknown, code=2, says="unknown command '%s'" % unknown)
             self.refused("help", unknown, code=2, says="unknown command")
         for command in COMMANDS + ["worker"]:
@@ -106,7 +108,6 @@ class Usage(Case):
         spec = tiny_data.write_npy(self.folder / "npy")
         tiny_data.write_architecture(self.folder / "a.json")
         memory = ("--memory", "16K")
-        self.refused("eval", "m", "--data", spec, "--precision", "int8", says="int8")
         self.refused("export", "m", "--format", "c", "--out", "x", "--precision", "int8",
                      says="int8")
         self.refused("search", "--data", spec, *memory, "--precision", "int8", says="int8")
@@ -431,6 +432,60 @@ class Train(Case):
         self.assertEqual(result["count"], 30)
         accuracy = re.search(r"saved .*validation accuracy (\S+) %", self.said).group(1)
         self.assertEqual("%.2f" % result["accuracy"], accuracy)
+
+    def test_quantize(self):
+        """An int8 model, and the same numbers as when the float32 model is quantised on the fly."""
+        accuracy = json.loads(self.ok("eval", self.model, "--data", self.spec, "--json"))
+        on_the_fly = json.loads(self.ok("eval", self.model, "--data", self.spec, "--json",
+                                        "--precision", "int8", "--predictions", "p"))
+        self.assertEqual((on_the_fly["count"], on_the_fly["precision"]), (90, "int8"))
+        self.assertAlmostEqual(on_the_fly["accuracy"], accuracy["accuracy"], delta=5)
+        made = json.loads(self.ok("quantize", self.model, "--data", self.spec, "--out",
+                                  "q.safetensors", "--json"))
+        memory = json.loads(self.ok("memory", "q.safetensors", "--json"))
+        self.assertEqual(memory["precision"], "int8")
+        for key in ("weights_bytes", "arena_bytes", "total_bytes"):
+            self.assertEqual(made[key], memory[key])
+        self.assertEqual(json.loads(self.ok("memory", self.model, "--precision", "int8", "--json")),
+                         {**memory, "file": self.model})
+        of_file = json.loads(self.ok("eval", "q.safetensors", "--data", self.spec, "--json",
+                                     "--predictions", "q"))
+        self.assertEqual(of_file, on_the_fly)
+        self.assertEqual((self.folder / "p").read_bytes(), (self.folder / "q").read_bytes())
+        self.ok("quantize", self.model, "--data", self.spec, "--percentile", "99.9",
+                "--calibration-images", "20", "--out", "r.safetensors")
+        self.refused("quantize", "q.safetensors", "--data", self.spec, "--out", "x",
+                     says="int8 model already")
+        self.refused("eval", "q.safetensors", "--data", self.spec, "--precision", "float32",
+                     says="no float32")
+        self.refused("export", "q.safetensors", "--format", "c", "--out", "x", says="int8")
+        self.refused("quantize", self.architecture, "--data", self.spec, "--out", "x",
+                     says="without weights")
+        self.refused("quantize", self.model, "--data", "npy:nowhere", "--out", "x", says="nowhere")
+        shape = tiny_data.write_npy(self.folder / "shape", shape=(8, 9, 1))
+        failed = self.run_memnet("quantize", self.model, "--data", shape, "--out", "x")
+        self.assertEqual((failed.returncode, failed.stdout), (1, ""))
+        self.assertIn("the network reads (8,8,1)", failed.stderr)
+        self.assertFalse((self.folder / "x").exists())
+
+    def test_dump_layers(self):
+        self.ok("eval", self.model, "--data", self.spec, "--precision", "int8", "--dump-layers",
+                "layers", "--predictions", "p")
+        layers = json.loads((self.folder / "layers" / "layers.json").read_text())
+        self.assertEqual(layers[0]["op"], "input")
+        for layer in layers:
+            content = (self.folder / "layers" / layer["file"]).read_bytes()
+            self.assertEqual(content[:10], b"\x93NUMPY\x01\x00\x76\x00")
+            header = ast.literal_eval(content[10:128].decode())
+            self.assertEqual(header["descr"], "|i1")
+            self.assertEqual(len(content) - 128, math.prod(header["shape"]))
+        logits = struct.unpack("3b", content[128:])
+        first = int((self.folder / "p").read_text().splitlines()[0])
+        self.assertEqual(logits.index(max(logits)), first)
+        self.refused("eval", self.model, "--data", self.spec, "--precision", "int8",
+                     "--dump-layers", "layers", says="layers")
+        self.refused("eval", self.model, "--data", self.spec, "--dump-layers", "other",
+                     says="--precision int8")
 
     def test_eval_of_other_data(self):
         other = tiny_data.write_npy(self.folder / "other", seed=2)

@@ -42,6 +42,7 @@ static void require_equal_models(const mn_model *a, const mn_model *b)
     require(a->split_seed == b->split_seed);
     require(memcmp(&a->split_fraction, &b->split_fraction, sizeof a->split_fraction) == 0);
     require(strcmp(a->data_hash, b->data_hash) == 0);
+    require(a->is_int8 == b->is_int8);
     require_equal_tensors(a->tensors, b->tensors);
 }
 

@@ -1,0 +1,36 @@
+/*
+ * Chooses the images to calibrate with. Invariant: images that validated the model's training are
+ * not among them.
+ */
+#include "cli/int8.h"
+
+#include <string.h>
+
+mn_status mn__int8_quantize(mn__pipeline *pipeline,
+                            const mn_dataset *dataset,
+                            const mn_quantize_opts *opts,
+                            mn_error *err)
+{
+    const mn_model *model = pipeline->model;
+    mn_quantize_opts with = opts == NULL ? mn_quantize_opts_default() : *opts;
+    mn_split split = {0};
+    mn_status status = MN_OK;
+    if (model->is_int8)
+        return mn_error_set(err, MN_ERR_ARG, "%s: is an int8 model already", pipeline->path);
+    with.threads = mn__processors(256);
+    mn_quantize_input input = {
+        .graph = pipeline->deployed,
+        .tensors = pipeline->folded,
+        .preprocessing = model->preprocessing,
+        .dataset = dataset,
+    };
+    if (strcmp(model->data_hash, dataset->hash) == 0) {
+        status = mn_split_make(dataset, model->split_seed, model->split_fraction, &split, err);
+        input.indices = split.train;
+        input.index_count = split.train_count;
+    }
+    if (status == MN_OK)
+        status = mn_quantize(&input, &with, &pipeline->quant, err);
+    mn_split_done(&split);
+    return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", pipeline->path);
+}

@@ -1,0 +1,20 @@
+/*
+ * Quantising a network that was loaded: what `quantize` and `eval --precision int8` have in common.
+ */
+#ifndef MN_CLI_INT8_H
+#define MN_CLI_INT8_H
+
+#include "cli/pipeline.h"
+#include "memnet/quantize.h"
+
+/*
+ * Fills pipeline->quant from a float32 model that is planned already. Ranges are measured on the
+ * images that the model was trained on; on all training images of a data set that is not its own.
+ * `opts` NULL: the defaults. MN_ERR_ARG for a model that is int8 already.
+ */
+mn_status mn__int8_quantize(mn__pipeline *pipeline,
+                            const mn_dataset *dataset,
+                            const mn_quantize_opts *opts,
+                            mn_error *err);
+
+#endif

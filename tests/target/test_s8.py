@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""The int8 kernels on their targets: each file compiles without a warning for every core, as C99 and
+as C++11, and the kernels give the bytes that they give on the host (s8_cases.c under QEMU).
+
+Exits 77, which Meson counts as skipped, when a compiler or QEMU is missing and nothing else failed.
+"""
+import pathlib
+import sys
+import tempfile
+
+import targets
+
+WARNINGS = ["-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding"]
+
+
+def compile_all(compiler, flags, output):
+    good = True
+    for kernel in targets.KERNELS:
+        for language in (["-x", "c", "-std=c99"], ["-x", "c++", "-std=c++11"]):
+            done = targets.run([compiler, *flags, *WARNINGS, *language, "-I",
+                                str(targets.ROOT / "src"), "-c", str(kernel), "-o", str(output)])
+            if done.returncode != 0:
+                print(f"{kernel.name} {' '.join(flags)} {language[2]}:\n{done.stderr}")
+                good = False
+    return good
+
+
+def host_text(folder):
+    program = folder / "host"
+    here = targets.HERE
+    done = targets.run(["cc", "-O1", "-std=c99", "-I", str(targets.ROOT / "src"), "-I", str(here),
+                        "-o", str(program), str(here / "start_host.c"), str(here / "s8_cases.c"),
+                        *map(str, targets.KERNELS)])
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return targets.run([str(program)]).stdout
+
+
+def same_bytes(core, level, expected, folder):
+    program = folder / core
+    message = targets.build(core, [targets.HERE / "s8_cases.c", *targets.KERNELS], program, [level])
+    code, text = (1, message) if message else targets.execute(core, program)
+    if code == 0 and text == expected:
+        print(f"{core} {level}: the bytes of the host")
+        return True
+    print(f"{core} {level}: ended with {code} and\n{text}expected\n{expected}")
+    return False
+
+
+def main():
+    good, skipped = True, False
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        if targets.has("arm-none-eabi-gcc"):
+            for core, (flags, _, _) in targets.ARM.items():
+                good &= compile_all("arm-none-eabi-gcc", [*flags, "-mthumb"], folder / "object.o")
+        else:
+            print("SKIPPED: no arm-none-eabi-gcc, nothing was compiled for Cortex-M")
+            skipped = True
+        if targets.has("riscv64-unknown-elf-gcc"):
+            good &= compile_all("riscv64-unknown-elf-gcc", targets.RISCV, folder / "object.o")
+        else:
+            print("SKIPPED: no riscv64-unknown-elf-gcc, nothing was compiled for RISC-V")
+            skipped = True
+        if targets.has("arm-none-eabi-gcc", "qemu-system-arm"):
+            expected = host_text(folder)
+            for core in targets.ARM:
+                good &= same_bytes(core, "-O2", expected, folder)
+            good &= same_bytes("cortex-m4", "-O0", expected, folder)
+        else:
+            print("SKIPPED: no qemu-system-arm, nothing was run on a target")
+            skipped = True
+    sys.exit(1 if not good else 77 if skipped else 0)
+
+
+if __name__ == "__main__":
+    main()
