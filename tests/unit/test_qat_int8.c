@@ -184,8 +184,9 @@ static void compare(void *context, uint32_t n, const int8_t *values, uint32_t pi
     float *reals = calloc(count, sizeof *reals);
     assert_true(floats != NULL && reals != NULL);
     for (size_t i = 0; i < count; i++) {
-        int q = values[i / node->shape.c * pixel_stride + i % node->shape.c];
-        reals[i] = (float)(q - grid->zero_point) * grid->scale;
+        const size_t pixel = i / node->shape.c;
+        float q = (float)values[pixel * pixel_stride + i % node->shape.c];
+        reals[i] = (q - (float)grid->zero_point) * grid->scale;
     }
     if (node->prim == MN_PRIM_FULLY_CONNECTED)
         memcpy(floats, c->f->net->logits + c->image * count, count * sizeof *floats);
