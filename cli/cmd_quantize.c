@@ -18,6 +18,9 @@ typedef struct request {
     const char *out; /* NULL: beside the model */
     uint32_t images;
     double percentile;
+    uint32_t qat_epochs; /* 0: none */
+    double qat_rate;
+    uint32_t threads; /* 0: all */
     bool json;
 } request;
 
@@ -65,13 +68,15 @@ static int print_result(const request *r, const mn__pipeline *network, const cha
 {
     const mn_plan *plan = network->plan;
     if (r->json)
-        return mn__print_json(json_pack("{s:o, s:I, s:o, s:I, s:I, s:I}",
+        return mn__print_json(json_pack("{s:o, s:I, s:o, s:I, s:I, s:I, s:I}",
                                         "out",
                                         mn__json_text(out),
                                         "calibration_images",
                                         (json_int_t)r->images,
                                         "percentile",
                                         mn__json_number(r->percentile),
+                                        "qat_epochs",
+                                        (json_int_t)r->qat_epochs,
                                         "weights_bytes",
                                         (json_int_t)plan->weights_bytes,
                                         "arena_bytes",
@@ -84,7 +89,28 @@ static int print_result(const request *r, const mn__pipeline *network, const cha
     return MN__EXIT_OK;
 }
 
-static int quantize(const request *r)
+static void print_epoch(void *context, const mn_epoch_result *result)
+{
+    const request *r = context;
+    if (r->json)
+        return;
+    printf("epoch %u/%u  loss %.4f\n", result->epoch, r->qat_epochs, result->loss);
+    (void)fflush(stdout);
+}
+
+static mn_status
+fine_tune(request *r, mn__pipeline *network, const mn_dataset *dataset, mn_error *err)
+{
+    mn_train_opts opts = mn_qat_opts_default();
+    if (r->qat_epochs == 0)
+        return MN_OK;
+    opts.epochs = r->qat_epochs;
+    opts.learning_rate = (float)r->qat_rate;
+    opts.threads = r->threads == 0 ? mn__processors(256) : r->threads;
+    return mn__int8_fine_tune(network, dataset, &opts, print_epoch, r, err);
+}
+
+static int quantize(request *r)
 {
     mn__pipeline network = {0};
     mn_dataset *dataset = NULL;
@@ -110,6 +136,8 @@ static int quantize(const request *r)
         warn_of_other_data(r, network.model, dataset);
         status = mn__int8_quantize(&network, dataset, &opts, &err);
     }
+    if (status == MN_OK)
+        status = fine_tune(r, &network, dataset, &err);
     if (status == MN_OK)
         status = save(&network, out, &err);
     code = status == MN_OK ? print_result(r, &network, out) : mn__fail(&err);
@@ -144,6 +172,25 @@ static const mn__option options[] = {
      .high = 100,
      .help = "leave out 100 - P percent of the numbers at either end of each\n"
              "range (default 100: none)"},
+    {.name = "qat-epochs",
+     .argument = "N",
+     .kind = MN__COUNT,
+     .into = INTO(qat_epochs),
+     .high = 100000,
+     .help = "then train for N epochs with the rounding of int8 (default 0)"},
+    {.name = "qat-rate",
+     .argument = "X",
+     .kind = MN__REAL,
+     .into = INTO(qat_rate),
+     .high = 100,
+     .help = "peak of the learning rate of that (default 0.001)"},
+    {.name = "threads",
+     .argument = "N",
+     .kind = MN__COUNT,
+     .into = INTO(threads),
+     .low = 1,
+     .high = 256,
+     .help = "processors for that (default: all); a part of the result"},
     {.name = "out",
      .argument = "FILE",
      .kind = MN__TEXT,
@@ -156,20 +203,24 @@ static const mn__usage usage = {
     .command = "quantize",
     .synopsis = "MODEL.safetensors --data SPEC [options]",
     .about = "Turns a trained model into one that computes in int8: a quarter of the memory, and\n"
-             "integers alone. Nothing is trained. What it costs in accuracy tells `memnet eval`.\n",
+             "integers alone. Nothing is trained but with --qat-epochs. What it costs in accuracy\n"
+             "tells `memnet eval`.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .operand = "MODEL.safetensors",
     .operand_max = 1,
     .reads_data = true,
     .examples = "  memnet quantize model.safetensors --data fashion-mnist\n"
-                "  memnet quantize model.safetensors --data cifar10:data --percentile 99.99\n",
+                "  memnet quantize model.safetensors --data cifar10:data --percentile 99.99\n"
+                "  memnet quantize model.safetensors --data cifar10:data --qat-epochs 3\n",
 };
 
 int mn__cmd_quantize(int argc, char **argv)
 {
     mn_quantize_opts opts = mn_quantize_opts_default();
-    request r = {.images = opts.images, .percentile = opts.percentile};
+    request r = {.images = opts.images,
+                 .percentile = opts.percentile,
+                 .qat_rate = (double)mn_qat_opts_default().learning_rate};
     int first = 0;
     int code = 0;
     if (!mn__options_parse(&usage, argc, argv, &r, &first, &code))

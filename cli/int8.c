@@ -1,6 +1,6 @@
 /*
- * Chooses the images to calibrate with. Invariant: images that validated the model's training are
- * not among them.
+ * Chooses the images to calibrate and fine-tune with. Invariant: images that validated the model's
+ * training are not among them.
  */
 #include "cli/int8.h"
 
@@ -31,6 +31,43 @@ mn_status mn__int8_quantize(mn__pipeline *pipeline,
     }
     if (status == MN_OK)
         status = mn_quantize(&input, &with, &pipeline->quant, err);
+    mn_split_done(&split);
+    return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", pipeline->path);
+}
+
+mn_status mn__int8_fine_tune(mn__pipeline *pipeline,
+                             const mn_dataset *dataset,
+                             const mn_train_opts *opts,
+                             mn_qat_progress progress,
+                             void *context,
+                             mn_error *err)
+{
+    const mn_model *model = pipeline->model;
+    const bool own = strcmp(model->data_hash, dataset->hash) == 0;
+    const mn_quant_value *values = pipeline->quant->values;
+    mn_split split = {0};
+    mn_tensors *tuned = NULL;
+    mn_quant *quant = NULL;
+    mn_status status =
+        mn_split_make(dataset, model->split_seed, own ? model->split_fraction : 0.0, &split, err);
+    const mn_trainer_setup setup = {
+        .graph = pipeline->deployed,
+        .dataset = dataset,
+        .indices = split.train,
+        .index_count = split.train_count,
+        .preprocessing = model->preprocessing,
+        .initial = pipeline->folded,
+        .opts = *opts,
+    };
+    if (status == MN_OK)
+        status = mn_qat_train(&setup, values, progress, context, &tuned, err);
+    if (status == MN_OK)
+        status = mn_quant_convert(pipeline->deployed, tuned, values, &quant, err);
+    if (status == MN_OK) {
+        mn_quant_free(pipeline->quant);
+        pipeline->quant = quant;
+    }
+    mn_tensors_free(tuned);
     mn_split_done(&split);
     return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", pipeline->path);
 }

@@ -1,10 +1,12 @@
 /*
- * Quantising a network that was loaded: what `quantize` and `eval --precision int8` have in common.
+ * Quantising a network that was loaded: what `quantize` and `eval --precision int8` have in common,
+ * and fine-tuning it.
  */
 #ifndef MN_CLI_INT8_H
 #define MN_CLI_INT8_H
 
 #include "cli/pipeline.h"
+#include "memnet/qat.h"
 #include "memnet/quantize.h"
 
 /*
@@ -16,5 +18,16 @@ mn_status mn__int8_quantize(mn__pipeline *pipeline,
                             const mn_dataset *dataset,
                             const mn_quantize_opts *opts,
                             mn_error *err);
+
+/*
+ * Fine-tunes a network that mn__int8_quantize() has quantised, on the images that it trained on (as
+ * there), and replaces pipeline->quant by what that makes of it on the same grids.
+ */
+mn_status mn__int8_fine_tune(mn__pipeline *pipeline,
+                             const mn_dataset *dataset,
+                             const mn_train_opts *opts,
+                             mn_qat_progress progress,
+                             void *context,
+                             mn_error *err);
 
 #endif

@@ -37,7 +37,7 @@ MN_API mn_status mn_qat_prepare(const mn_graph *deployed,
                                 mn_graph **ret_graph,
                                 mn_error *err);
 
-/** Options of a fine-tuning: 5 epochs, cosine from a rate of 0.01, float32, int8_weights; the rest
+/** Options of a fine-tuning: 5 epochs, cosine from a rate of 0.001, float32, int8_weights; the rest
  * as in any training. */
 MN_API mn_train_opts mn_qat_opts_default(void);
 

@@ -195,7 +195,7 @@ mn_train_opts mn_qat_opts_default(void)
 {
     mn_train_opts opts = mn_train_opts_default();
     opts.epochs = 5;
-    opts.learning_rate = 0.01f;
+    opts.learning_rate = 0.001f;
     opts.schedule = MN_SCHEDULE_COSINE;
     opts.int8_weights = true;
     opts.compute = MN_COMPUTE_FLOAT32;

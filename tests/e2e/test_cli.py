@@ -449,6 +449,17 @@ class Train(Case):
         self.assertEqual((self.folder / "p").read_bytes(), (self.folder / "q").read_bytes())
         self.ok("quantize", self.model, "--data", self.spec, "--percentile", "99.9",
                 "--calibration-images", "20", "--out", "r.safetensors")
+        said = self.ok("quantize", self.model, "--data", self.spec, "--qat-epochs", "2",
+                       "--threads", "1", "--out", "t.safetensors")
+        self.assertRegex(said, r"(?s)epoch 1/2  loss .*epoch 2/2  loss .*wrote t.safetensors, int8")
+        tuned = json.loads(self.ok("eval", "t.safetensors", "--data", self.spec, "--json"))
+        self.assertAlmostEqual(tuned["accuracy"], accuracy["accuracy"], delta=5)
+        self.assertNotEqual((self.folder / "t.safetensors").read_bytes(),
+                            (self.folder / "q.safetensors").read_bytes())
+        self.ok("quantize", self.model, "--data", self.spec, "--qat-epochs", "2", "--threads", "1",
+                "--out", "u.safetensors")
+        self.assertEqual((self.folder / "t.safetensors").read_bytes(),
+                         (self.folder / "u.safetensors").read_bytes())
         self.refused("quantize", "q.safetensors", "--data", self.spec, "--out", "x",
                      says="int8 model already")
         self.refused("eval", "q.safetensors", "--data", self.spec, "--precision", "float32",

@@ -240,6 +240,7 @@ static mn_trainer_setup qat_setup(const mn_graph *deployed, const mn_tensors *in
     mn_trainer_setup setup = tiny_setup(deployed, &data);
     setup.opts = mn_qat_opts_default();
     setup.opts.epochs = 6;
+    setup.opts.learning_rate = 0.01f;
     setup.opts.batch = 16;
     setup.opts.augmentation = (mn_augmentation){0};
     setup.initial = initial;
