@@ -48,10 +48,11 @@ static mn_status check_precision(const request *r, const mn_model *model, mn_err
 {
     if (r->precision != MN_PRECISION_INT8 || model->is_int8)
         return MN_OK;
-    return mn_error_set(err,
-                        MN_ERR_ARG,
-                        "%s: a float32 model, expected one that `memnet quantize` wrote",
-                        r->model);
+    return mn_error_set(
+        err,
+        MN_ERR_ARG,
+        "%s: a float32 model, which has no int8 tables; `memnet quantize` makes them",
+        r->model);
 }
 
 static mn_status export_c(const request *r, mn__pipeline *network, mn_error *err)
