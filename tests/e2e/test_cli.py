@@ -656,7 +656,8 @@ class Train(Case):
                      "--out", "x", says="an int8 model, which has no float32 weights")
         self.refused("export", self.model, "--format", "onnx", "--precision", "int8", "--out", "x",
                      says="a float32 model, which has no int8 tables")
-        self.refused("export", "q.safetensors", "--format", "c", "--out", "x", says="int8")
+        self.ok("export", "q.safetensors", "--format", "c", "--out", "q8", "--no-boards")
+        self.assertIn("#define MODEL_INT8", (self.folder / "q8" / "model.h").read_text())
 
     def test_export_onnx_file(self):
         (self.folder / "folder").mkdir()
