@@ -51,7 +51,7 @@ void mn__rung_size(const mn__session *session,
                    uint32_t *ret_images)
 {
     double all = (1.0 - mn__session_split_fraction()) * session->dataset->train.count;
-    double images = session->opts->rung_images;
+    double images = session->rung_images;
     double work = session->opts->rung_epochs;
     images = images > all ? all : images;
     for (uint32_t r = 0; r < rung; r++) {
@@ -61,7 +61,7 @@ void mn__rung_size(const mn__session *session,
     }
     *ret_images = images >= all ? UINT32_MAX - 1 : (uint32_t)images; /* more than there are: all */
     if (rung == 0)
-        *ret_images = session->opts->rung_images;
+        *ret_images = session->rung_images;
     *ret_epochs = (uint32_t)ceil(work - 1e-9);
 }
 

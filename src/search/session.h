@@ -33,8 +33,9 @@ typedef struct mn__session {
     mn__executor *executor;
     mn__goal goals[MN_MAX_BOUNDS]; /* opts->bound_count; round r works for goal r modulo that */
     uint32_t goal;                 /* that is worked for now */
-    mn_train_opts rung;            /* how candidates are trained, seed and epochs apart */
-    mn_train_opts finals;          /* how finalists are, likewise */
+    uint32_t rung_images; /* of rung 0: as the options say, or fewer where the time is short */
+    mn_train_opts rung;   /* how candidates are trained, seed and epochs apart */
+    mn_train_opts finals; /* how finalists are, likewise */
     int64_t clock_start_ms, active_start_ms;
     int64_t clock_saved_ms; /* when the active time was last stored */
     mn_progress progress;   /* what was last told to the caller */
