@@ -414,6 +414,24 @@ static void test_trimmed_edge_drops_columns(void **state)
     mn_candidates_free(children);
 }
 
+/* Behind a new stem no channel is the image's: the readers are random, not zero. */
+static void test_new_input_is_random(void **state)
+{
+    (void)state;
+    mn_genotype parent = two_cells();
+    mn_space space = mn_space_default();
+    mn_candidates *children = NULL;
+    mn_error err;
+    assert_ok(mn_moves_neighbours(&space, &parent, MN_MOVE_BIT(MN_MOVE_STEM), &children, &err),
+              &err);
+    family f = inherit(&parent, &children->items[0].genotype, &children->items[0].map);
+    const mn_tensor *weight = tensor(f.inherited, "block0.cell0.op0.conv.weight");
+    const mn_tensor *drawn = tensor(f.random, "block0.cell0.op0.conv.weight");
+    assert_memory_equal(weight->data, drawn->data, mn_tensor_elements(weight) * sizeof(float));
+    family_done(&f);
+    mn_candidates_free(children);
+}
+
 /* No map, or a map that is too short or points outside: random, as without a parent. */
 static void test_maps_that_continue_nothing(void **state)
 {
@@ -466,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_same_genotype),
         cmocka_unit_test(test_augment_keeps_columns),
         cmocka_unit_test(test_trimmed_edge_drops_columns),
+        cmocka_unit_test(test_new_input_is_random),
         cmocka_unit_test(test_maps_that_continue_nothing),
         cmocka_unit_test(test_foreign_tensors),
     };
