@@ -24,6 +24,10 @@ enum { most_finalists = 64, most_epochs = 200, least_epochs = 2 };
  * workers, for the test and for a machine that slows down. */
 static const double planned_share = 0.93;
 
+/* What an epoch of fine-tuning costs beside one of training: it computes in float32, training
+ * mostly in bf16, which is about half of that. */
+static const double fine_tuning_cost = 2.0;
+
 /* What evaluating an image costs beside training on it: a forward pass instead of three. */
 static const double evaluation_cost = 1.0 / 3.0;
 
@@ -123,6 +127,8 @@ static uint32_t affordable(const mn__session *session, uint32_t trainings, doubl
     double left = (double)(opts->time_ms - mn__session_elapsed_ms(session)) * planned_share /
                   (opts->bound_count - session->goal);
     double epochs = ms > 0.0 ? left / (ms * work * turns) : least_epochs;
+    if (opts->precision == MN_PRECISION_INT8)
+        epochs -= fine_tuning_cost * opts->qat_epochs;
     return epochs < least_epochs  ? least_epochs
            : epochs > most_epochs ? most_epochs
                                   : (uint32_t)epochs;
