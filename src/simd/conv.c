@@ -7,6 +7,7 @@
  */
 #include <stdbool.h>
 
+#include "simd/fetch.h"
 #include "simd/kernels.h"
 
 enum {
@@ -28,7 +29,8 @@ typedef struct place {
     element *out;
     const element *addend; /* NULL: none */
     float *sums;           /* of the group's first block; NULL: not wanted */
-    size_t squares;        /* floats from sums to sums of squares */
+    fetch *fetch;
+    size_t squares; /* floats from sums to sums of squares */
 } place;
 
 typedef void (*tile_fn)(const mn__conv_pass *c, const place *at);
@@ -128,6 +130,12 @@ MN_INLINE void tile(const uint32_t ROWS,
                     const place *at)
 {
     vec sums[most_pixels][most_blocks];
+#pragma GCC unroll 2
+    for (uint32_t b = 0; b < BLOCKS; b++)
+#pragma GCC unroll 8
+        for (uint32_t p = 0; p < ROWS * COLUMNS; p++)
+            expect_write(at->out + b * c->out_plane + p / COLUMNS * c->out_row +
+                         p % COLUMNS * c->out_step);
 #pragma GCC unroll 8
     for (uint32_t p = 0; p < ROWS * COLUMNS; p++) {
         sums[p][0] = vec_all(0.0f);
@@ -138,6 +146,7 @@ MN_INLINE void tile(const uint32_t ROWS,
     for (uint32_t i = 0; i < c->in_blocks; i++) {
         const element *image = at->in + i * c->in_plane;
         const element *w = at->filter + i * c->filter_taps * tap_size;
+        fetch_some(at->fetch);
         for (uint32_t t = 0; t < c->taps.count; t++)
             add_tap(ROWS,
                     COLUMNS,
@@ -238,11 +247,15 @@ void MN_NAME(mn__conv)(const mn__conv_pass *c,
                        float *sums)
 {
     const size_t block_weights = (size_t)c->in_blocks * c->filter_taps * MN_LANES * MN_LANES;
+    const size_t all = ((size_t)c->rows * c->columns + tile_pixels - 1) / tile_pixels *
+                       ((c->out_blocks + most_blocks - 1) / most_blocks);
+    fetch ahead = fetch_begin(c->ahead, all * c->in_blocks);
     for (uint32_t b = 0; b < c->out_blocks; b += most_blocks) {
         place group = {.in = in,
                        .filter = (const element *)filter + b * block_weights,
                        .out = (element *)out + b * c->out_plane,
-                       .squares = (size_t)c->out_blocks * MN_LANES};
+                       .squares = (size_t)c->out_blocks * MN_LANES,
+                       .fetch = &ahead};
         if (addend != NULL)
             group.addend = (const element *)addend + b * c->out_plane;
         if (sums != NULL)

@@ -6,6 +6,7 @@
  */
 #include <stdbool.h>
 
+#include "simd/fetch.h"
 #include "simd/kernels.h"
 
 enum { strip_pixels = MN_LANES == 16 ? 8 : 4, most_side = 5, most_taps = 25 };
@@ -64,8 +65,10 @@ run_strip(const uint32_t KERNEL, const uint32_t COUNT, const mn__depthwise_pass 
 {
     vec sums[strip_pixels];
 #pragma GCC unroll 8
-    for (uint32_t p = 0; p < COUNT; p++)
+    for (uint32_t p = 0; p < COUNT; p++) {
+        expect_write(s->out + p * d->out_step);
         sums[p] = vec_all(0.0f);
+    }
     if (KERNEL == 0)
         add_taps(COUNT, d, s, sums);
     else
@@ -120,9 +123,12 @@ void MN_NAME(mn__depthwise)(const mn__depthwise_pass *d,
 {
     vec totals[2] = {vec_all(0.0f), vec_all(0.0f)};
     const uint32_t square = square_of(d);
+    const size_t strips = (size_t)d->rows * ((d->columns + strip_pixels - 1) / strip_pixels);
+    fetch ahead = fetch_begin(d->ahead, strips);
     for (uint32_t y = 0; y < d->rows; y++) {
         for (uint32_t x = 0; x < d->columns; x += strip_pixels) {
             size_t to = y * d->out_row + x * d->out_step;
+            fetch_some(&ahead);
             strip s = {.in = in + y * d->in_row + x * d->in_step,
                        .filter = filter,
                        .out = (element *)out + to,

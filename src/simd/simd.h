@@ -52,6 +52,17 @@ typedef struct mn__pad {
     float fill;
 } mn__pad;
 
+/* Memory that will be read next. A kernel asks for it piece by piece while it computes, so that
+ * arithmetic and memory work at the same time. A hint: no result depends on it. */
+enum { mn__most_spans = 16, mn__line_bytes = 64 };
+typedef struct mn__ahead {
+    struct {
+        const char *at;
+        size_t lines; /* of mn__line_bytes */
+    } spans[mn__most_spans];
+    uint32_t count;
+} mn__ahead;
+
 /* Where a window reads, relative to the padded pixel of an output: `offset` in elements, and the
  * tap of the filter that is applied there. */
 typedef struct mn__taps {
@@ -70,6 +81,7 @@ typedef struct mn__conv_pass {
     uint32_t filter_taps; /* of the whole filter: a pass may use some of them */
     uint32_t out_blocks, rows, columns;
     size_t out_plane, out_row, out_step;
+    const mn__ahead *ahead; /* NULL: nothing is known */
 } mn__conv_pass;
 
 /* The weight gradient of the same: the gradient of the output lies in a padded image too. */
@@ -89,7 +101,8 @@ typedef struct mn__depthwise_pass {
     size_t in_row, in_step;
     uint32_t rows, columns;
     size_t out_row, out_step;
-    const float *factor; /* (rows,columns): results are multiplied by it; NULL: not */
+    const float *factor;    /* (rows,columns): results are multiplied by it; NULL: not */
+    const mn__ahead *ahead; /* NULL: nothing is known; max pooling does not ask */
 } mn__depthwise_pass;
 
 /* Numbers scale * k, k whole and in [low,high], 0 among them. |low| and |high| <= 2^24. */

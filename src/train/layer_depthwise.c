@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "train/ahead.h"
 #include "train/network.h"
 #include "train/window.h"
 
@@ -44,8 +45,11 @@ static void image_forward(const void *context, const mn__worker *worker, uint32_
     memset(sums, 0, (size_t)2 * s->out->lanes * sizeof *sums);
     for (uint32_t b = 0; b < out.blocks; b++) {
         size_t at = image * out.image_stride + b * block_elements(&out, simd->lanes);
-        pad.first_block = b;
+        mn__ahead ahead = {0};
         simd->pad_float(&pad, &view, image, padded);
+        uint32_t next = mn__ahead_turn(&pad, out.blocks, image);
+        mn__ahead_view(&ahead, s->net, &view, &pad, next);
+        pass.ahead = &ahead;
         simd->depthwise(&pass,
                         padded,
                         s->weight->seen + (size_t)b * s->weight->taps * simd->lanes,
@@ -58,8 +62,11 @@ static void image_forward(const void *context, const mn__worker *worker, uint32_
         mn__statistics_add(s->out->statistics, worker->slice, sums);
 }
 
-static void
-data_block(const depthwise_state *s, uint32_t block, uint32_t image, const float *padded)
+static void data_block(const depthwise_state *s,
+                       uint32_t block,
+                       uint32_t image,
+                       const float *padded,
+                       const mn__ahead *ahead)
 {
     const mn__simd *simd = s->net->opts.simd;
     mn__maps to = mn__maps_at(s->net, &s->target.out->storage, s->in);
@@ -68,6 +75,7 @@ data_block(const depthwise_state *s, uint32_t block, uint32_t image, const float
     size_t first = block * block_elements(&to, simd->lanes);
     for (uint32_t i = 0; i < s->sliding->phase_count; i++) {
         mn__depthwise_pass pass = mn__depthwise_pass_of(&s->sliding->phases[i]);
+        pass.ahead = i == 0 ? ahead : NULL;
         size_t at = first + s->sliding->phases[i].out_first;
         size_t to_at = image * to.image_stride + at;
         size_t from_at = image * from.image_stride + at;
@@ -98,15 +106,19 @@ static void image_backward(const void *context, const mn__worker *worker, uint32
     pass.out_row = w->gradient_row;
     pad.blocks = gradient_pad.blocks = 1;
     for (uint32_t b = 0; b < view.maps.blocks; b++) {
-        pad.first_block = gradient_pad.first_block = b;
+        mn__ahead ahead = {0};
         simd->pad_slope_float(&gradient_pad, &slope, image, gradient);
         simd->pad_float(&pad, &view, image, input);
         simd->depthwise_weights(&pass,
                                 input,
                                 gradient + w->gradient_first,
                                 share + (size_t)b * s->weight->taps * simd->lanes);
+        uint32_t next = mn__ahead_turn(&pad, view.maps.blocks, image);
+        gradient_pad.first_block = pad.first_block;
+        mn__ahead_slope(&ahead, s->net, &slope, &gradient_pad, next);
+        mn__ahead_view(&ahead, s->net, &view, &pad, next);
         if (s->target.out != NULL)
-            data_block(s, b, image, gradient);
+            data_block(s, b, image, gradient, &ahead);
     }
 }
 

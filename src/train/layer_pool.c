@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "train/ahead.h"
 #include "train/network.h"
 #include "train/window.h"
 
@@ -48,8 +49,11 @@ static void image_forward(const void *context, const mn__worker *worker, uint32_
     for (uint32_t b = 0; b < out.blocks; b++) {
         size_t at = image * out.image_stride + b * plane_of(s->out, simd->lanes);
         char *to = (char *)out.data + at * simd->element_bytes;
-        pad.first_block = b;
+        mn__ahead ahead = {0};
         simd->pad_float(&pad, &view, image, padded);
+        uint32_t next = mn__ahead_turn(&pad, out.blocks, image);
+        mn__ahead_view(&ahead, s->net, &view, &pad, next);
+        pass.ahead = &ahead;
         if (s->which != NULL)
             simd->max_pool(&pass, padded, to, which_at(s, image, b));
         else
@@ -58,8 +62,12 @@ static void image_forward(const void *context, const mn__worker *worker, uint32_
 }
 
 /* The gradient of one block goes to its input pixels. padded: the gradient; which: padded alike. */
-static void spread_block(
-    const pool_state *s, uint32_t block, uint32_t image, const float *padded, const uint8_t *which)
+static void spread_block(const pool_state *s,
+                         uint32_t block,
+                         uint32_t image,
+                         const float *padded,
+                         const uint8_t *which,
+                         const mn__ahead *ahead)
 {
     const mn__simd *simd = s->net->opts.simd;
     mn__maps to = mn__maps_at(s->net, &s->target.out->storage, s->in);
@@ -67,6 +75,7 @@ static void spread_block(
     bool adds = mn__addend_of(s->net, &s->target, s->in, &from);
     for (uint32_t i = 0; i < s->sliding->phase_count; i++) {
         mn__depthwise_pass pass = mn__depthwise_pass_of(&s->sliding->phases[i]);
+        pass.ahead = i == 0 ? ahead : NULL;
         size_t at = block * plane_of(s->in, simd->lanes) + s->sliding->phases[i].out_first;
         char *out = (char *)to.data + (image * to.image_stride + at) * simd->element_bytes;
         const char *addend =
@@ -113,13 +122,15 @@ static void image_backward(const void *context, const mn__worker *worker, uint32
     mn__pad pad = s->sliding->gradient_pad;
     pad.blocks = 1;
     for (uint32_t b = 0; b < s->out->lanes / simd->lanes; b++) {
-        pad.first_block = b;
+        mn__ahead ahead = {0};
         simd->pad_slope_float(&pad, &slope, image, padded);
+        uint32_t next = mn__ahead_turn(&pad, s->out->lanes / simd->lanes, image);
+        mn__ahead_slope(&ahead, s->net, &slope, &pad, next);
         if (s->which != NULL)
             pad_which(s, which_at(s, image, b), which);
         else
             apply_factor(s, padded);
-        spread_block(s, b, image, padded, s->which != NULL ? which : NULL);
+        spread_block(s, b, image, padded, s->which != NULL ? which : NULL, &ahead);
     }
 }
 

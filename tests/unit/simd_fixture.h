@@ -243,4 +243,18 @@ element_as_expected(const mn__simd *simd, const expected *e, bool whole, float a
                      (e)->magnitude);                                                              \
     } while (0)
 
+/* ---- hints ----------------------------------------------------------------------------------- */
+
+/* Spans of any length, empty ones among them, at an address that only a hint may be asked for. */
+static inline mn__ahead ahead_draw(mn_random *random)
+{
+    static const char somewhere = 0;
+    mn__ahead ahead = {.count = between(random, 0, mn__most_spans)};
+    for (uint32_t i = 0; i < ahead.count; i++) {
+        ahead.spans[i].at = &somewhere;
+        ahead.spans[i].lines = coin(random) ? 0 : between(random, 1, 40);
+    }
+    return ahead;
+}
+
 #endif

@@ -295,6 +295,8 @@ static void forward_case(const mn__simd *simd, mn_random *random)
     memcpy(at_first, o.sums.data, sum_count * sizeof *at_first);
     if (o.in_place)
         memcpy(o.out.data, o.addend.data, o.out.bytes);
+    const mn__ahead ahead = ahead_draw(random);
+    o.pass.ahead = coin(random) ? &ahead : NULL; /* no result may depend on it */
     simd->conv(&o.pass,
                in.data,
                elements.data,

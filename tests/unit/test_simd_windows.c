@@ -295,6 +295,8 @@ static void depthwise_case(const mn__simd *simd, mn_random *random)
         area_floats(&sums)[i] = 1.0f;
         area_floats(&sums)[stride + i] = 2.0f;
     }
+    const mn__ahead ahead = ahead_draw(random);
+    c.pass.ahead = coin(random) ? &ahead : NULL; /* no result may depend on it */
     simd->depthwise(&c.pass,
                     c.in.data,
                     c.filter.data,
