@@ -268,8 +268,8 @@ static const mn__option options[] = {
      .kind = MN__CHOICE,
      .into = INTO(precision),
      .choices = mn__precision_choices,
-     .help = "of weights and activations: float32 or int8 (default: float32,\n"
-             "of int8 models int8)"},
+     .help = "of weights and activations: float32 or int8 (default: the\n"
+             "model's; of an architecture int8, as a search counts)"},
     {.name = "timeline",
      .kind = MN__FLAG,
      .into = INTO(timeline),

@@ -136,7 +136,8 @@ mn_precision mn__pipeline_precision(const mn__pipeline *pipeline, int asked)
 {
     if (asked >= 0)
         return (mn_precision)asked;
-    return is_int8(pipeline) ? MN_PRECISION_INT8 : MN_PRECISION_FLOAT32;
+    bool weightless = pipeline->model == NULL && !pipeline->is_imported;
+    return weightless || is_int8(pipeline) ? MN_PRECISION_INT8 : MN_PRECISION_FLOAT32;
 }
 
 mn_status

@@ -36,7 +36,8 @@ mn_status mn__pipeline_load(const char *path, mn__pipeline *pipeline, mn_error *
 /* As mn__pipeline_load(); an architecture without weights is MN_ERR_ARG. */
 mn_status mn__pipeline_load_model(const char *path, mn__pipeline *pipeline, mn_error *err);
 
-/* What --precision asks for; -1, no such option: int8 for an int8 model, else float32. */
+/* What --precision asks for; -1, no such option: the model's, and int8, as a search counts, for an
+ * architecture without weights. */
 mn_precision mn__pipeline_precision(const mn__pipeline *pipeline, int asked);
 
 /* MN_ERR_ARG for float32 of an int8 model. */

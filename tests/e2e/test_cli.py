@@ -528,7 +528,8 @@ class Train(Case):
 
     def test_memory(self):
         of_model = json.loads(self.ok("memory", self.model, "--json"))
-        of_both = json.loads(self.ok("memory", self.architecture, self.model, "--json"))
+        of_both = json.loads(self.ok("memory", self.architecture, self.model, "--json",
+                                     "--precision", "float32"))
         self.assertEqual(of_both[1], of_model)
         self.assertEqual({**of_both[0], "file": self.model}, of_model)
         self.assertEqual(of_model["total_bytes"],
@@ -544,6 +545,8 @@ class Train(Case):
         of_int8 = json.loads(self.ok("memory", self.model, "--json", "--precision", "int8"))
         self.assertEqual(of_int8["precision"], "int8")
         self.assertLess(of_int8["weights_bytes"], of_model["weights_bytes"])
+        of_architecture = json.loads(self.ok("memory", self.architecture, "--json"))
+        self.assertEqual({**of_architecture, "file": self.model}, of_int8)
         self.assertLess(of_int8["arena_bytes"], of_model["arena_bytes"] / 2)
         text = self.ok("memory", self.model, "--timeline")
         self.assertRegex(text, r"arena +%s bytes" % format(of_model["arena_bytes"], ","))
