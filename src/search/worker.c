@@ -113,15 +113,17 @@ static bool is_hopeless(const course *c, double accuracy)
            accuracy < c->job->hopeless;
 }
 
+/* What is saved is worth going on with: a hopeless epoch is not saved, so that a training that was
+ * killed behind it ends there again, with the same numbers. */
 static mn_status run_epochs(course *c, mn__result *result, mn_error *err)
 {
     uint32_t epochs = c->job->train.epochs;
+    bool over = mn_trainer_epochs_done(c->trainer) >= epochs;
     mn_status status = MN_OK;
-    while (status == MN_OK && mn_trainer_epochs_done(c->trainer) < epochs &&
-           !is_hopeless(c, result->accuracy)) {
+    while (status == MN_OK && !over) {
         status = run_epoch(c, result, err);
-        bool last = mn_trainer_epochs_done(c->trainer) == epochs;
-        if (status == MN_OK && c->job->checkpoint[0] != '\0' && !last)
+        over = mn_trainer_epochs_done(c->trainer) >= epochs || is_hopeless(c, result->accuracy);
+        if (status == MN_OK && c->job->checkpoint[0] != '\0' && !over)
             status = save_progress(c->trainer, c->job, &c->history, err);
     }
     if (status != MN_OK)

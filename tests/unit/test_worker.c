@@ -123,6 +123,49 @@ static void test_trains_and_tests(void **state)
     assert_string_equal(result->curve_json, "[]");
 }
 
+static uint32_t points(const mn__result *result)
+{
+    uint32_t count = 0;
+    if (result->failed || result->fatal)
+        fail_msg("%s", result->reason);
+    for (const char *c = result->curve_json; *c != '\0'; c++)
+        count += *c == '[';
+    return count - 1;
+}
+
+/* No accuracy is below 0, and none above 100. */
+static void test_hopeless_trainings_stop_after_two_thirds(void **state)
+{
+    static const struct {
+        double hopeless;
+        uint32_t epochs, trained;
+    } cases[] = {
+        {0.0, 6, 6}, {100.0, 6, 4}, {100.0, 5, 4}, {100.0, 3, 2}, {100.0, 2, 2}, {100.0, 1, 1}};
+    bench *b = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mn__job job = small_job(b);
+        job.hopeless = cases[i].hopeless;
+        job.train.epochs = cases[i].epochs;
+        assert_int_equal(points(run(b, &job)), cases[i].trained);
+    }
+}
+
+/* The checkpoint of a training that is killed behind two thirds of its epochs holds no accuracy;
+ * that must not count as an accuracy of 0. */
+static void test_a_continued_training_is_not_hopeless_at_once(void **state)
+{
+    bench *b = *state;
+    for (int turn = 0; turn < 2; turn++) {
+        mn__job job = small_job(b);
+        free(job.checkpoint);
+        job.checkpoint = mn_path_join(b->folder, "progress");
+        job.hopeless = turn == 0 ? 0.0 : 1e-6;
+        const mn__result *result = run(b, &job); /* leaves the checkpoint behind its second epoch */
+        assert_int_equal(points(result), 3);
+        assert_true(result->accuracy > 0.0);
+    }
+}
+
 static void test_one_result_for_each_line(void **state)
 {
     bench *b = *state;
@@ -203,6 +246,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_trains_and_tests),
+        TEST(test_hopeless_trainings_stop_after_two_thirds),
+        TEST(test_a_continued_training_is_not_hopeless_at_once),
         TEST(test_one_result_for_each_line),
         TEST(test_network_at_fault),
         TEST(test_machine_at_fault),
