@@ -81,6 +81,15 @@ class Usage(Case):
                 self.assertIn("\nexamples:\n  memnet %s " % command, text)
             self.assertLessEqual(max(map(len, text.splitlines())), 100)
 
+    def test_examples(self):
+        """The architectures of examples/ have the sizes that docs/training.md tells."""
+        examples = pathlib.Path(__file__).parents[2] / "examples"
+        expected = {"resnet8.json": 78042, "resnet20.json": 272474}
+        self.assertEqual({path.name for path in examples.iterdir()}, set(expected))
+        for name, parameters in expected.items():
+            text = self.ok("memory", str(examples / name))
+            self.assertRegex(text, r"(?m)^ +parameters +%s$" % format(parameters, ","))
+
     def test_mistakes(self):
         self.refused(code=2, says="memnet --help")
         for unknown in ("quantise", "predict", "report", "--bogus", ""):
