@@ -14,6 +14,7 @@
 #include "search/best.h"
 #include "search/options.h"
 #include "search/rungs.h"
+#include "space/layer_map.h"
 
 static const char plan_event[] = "finals";
 static const char test_event[] = "test-read";
@@ -309,6 +310,44 @@ static mn_status find_winner(const mn__training *trainings,
     return MN_OK;
 }
 
+/* What the rounds have made of the first finalist competes where the finals end below it: quantised
+ * as they are, but not trained anew. Short finals can end below it, and its weights are older than
+ * they are. */
+static mn_status challenge(mn__session *session,
+                           const mn__training *finals,
+                           const finals_plan *plan,
+                           mn_best_row *row,
+                           uint32_t *winner,
+                           mn_error *err)
+{
+    mn_run_key key;
+    mn_run_row searched;
+    bool found = false;
+    mn__training kept = finals[0];
+    mn_layer_map same = {0};
+    mn_status status = mn__rungs_last_run(session, plan->ids[0], &key, err);
+    if (status == MN_OK)
+        status = mn_study_get_run(session->study, &key, &searched, &found, err);
+    if (status != MN_OK || !found || searched.val_accuracy <= row->val_accuracy)
+        return status;
+    status = mn__layer_map_build(kept.genotype, kept.genotype, NULL, &same, err);
+    if (status != MN_OK)
+        return status;
+    kept.key.seed = plan->seeds; /* behind those of the finals */
+    kept.keeps = true;
+    kept.parent = kept.genotype;
+    kept.parent_run = &key;
+    kept.map = &same;
+    status = mn__session_train(session, &kept, 1, err);
+    mn_layer_map_done(&same);
+    if (status != MN_OK || kept.row.failed || kept.row.val_accuracy <= row->val_accuracy)
+        return status;
+    row->val_accuracy = kept.row.val_accuracy;
+    row->run = kept.key;
+    *winner = 0;
+    return MN_OK;
+}
+
 /* The test accuracy of a winner: read from the study when it was read from the test set before. */
 static mn_status read_test(mn__session *session,
                            uint32_t number,
@@ -370,6 +409,8 @@ static mn_status crown(mn__session *session,
     uint32_t winner = 0;
     bool stays = false;
     mn_status status = find_winner(trainings, plan, &row, &winner, err);
+    if (status == MN_OK)
+        status = challenge(session, trainings, plan, &row, &winner, err);
     if (status == MN_OK)
         status = former_is_better(session, &row, &stays, err);
     if (status != MN_OK || stays)

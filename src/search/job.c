@@ -133,7 +133,7 @@ mn_status mn__job_print(const mn__job *job, char **ret_line, mn_error *err)
     else
         object = json_pack("{s:s, s:o, s:s, s:s, s:o, s:I, s:o, s:f, s:f, s:i, s:s, s:o}",
                            "kind",
-                           "train",
+                           job->kind == MN__JOB_KEEP ? "keep" : "train",
                            "genotype",
                            genotype_value(&job->genotype),
                            "weights",
@@ -342,6 +342,18 @@ static mn_status parse_parent(const json_t *object, mn__job *job, mn_error *err)
     return status;
 }
 
+static mn_status parse_kind(const char *text, mn__job_kind *ret_kind, mn_error *err)
+{
+    static const char *const names[] = {
+        [MN__JOB_TRAIN] = "train", [MN__JOB_KEEP] = "keep", [MN__JOB_TEST] = "test"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *ret_kind = (mn__job_kind)i;
+            return MN_OK;
+        }
+    return mn_error_set(err, MN_ERR_FORMAT, "job: kind '%s': no such kind", text);
+}
+
 static mn_status parse_object(const json_t *object, mn__job *job, mn_error *err)
 {
     const char *where = "job";
@@ -358,11 +370,9 @@ static mn_status parse_object(const json_t *object, mn__job *job, mn_error *err)
         status = mn_precision_parse(precision, &job->precision, err);
     if (status != MN_OK)
         return status;
-    job->kind = strcmp(kind, "test") == 0 ? MN__JOB_TEST : MN__JOB_TRAIN;
-    if (job->kind == MN__JOB_TEST)
-        return MN_OK;
-    if (strcmp(kind, "train") != 0)
-        return mn_error_set(err, MN_ERR_FORMAT, "%s: kind '%s': no such kind", where, kind);
+    status = parse_kind(kind, &job->kind, err);
+    if (status != MN_OK || job->kind == MN__JOB_TEST)
+        return status;
     status = parse_train(json_object_get(object, "train"), &job->train, err);
     if (status == MN_OK)
         status = get_count(object, where, "images", &job->images, err);
@@ -381,6 +391,8 @@ static mn_status parse_object(const json_t *object, mn__job *job, mn_error *err)
     const json_t *parent = json_object_get(object, "parent");
     if (status == MN_OK && !json_is_null(parent))
         status = parse_parent(parent, job, err);
+    if (status == MN_OK && job->kind == MN__JOB_KEEP && !job->has_parent)
+        status = mn_error_set(err, MN_ERR_FORMAT, "%s: no parent whose weights to keep", where);
     return status;
 }
 

@@ -11,6 +11,7 @@
 
 typedef enum mn__job_kind {
     MN__JOB_TRAIN, /* train, save the weights, report the validation accuracy */
+    MN__JOB_KEEP,  /* the same with the parent's weights as they are, in place of training */
     MN__JOB_TEST   /* evaluate saved weights on the test set */
 } mn__job_kind;
 
@@ -21,7 +22,7 @@ typedef struct mn__job {
     char *weights;          /* path: written by train, read by test */
     mn_precision precision; /* of the network that is judged: int8 is quantised after training, and
                                its weights are those of the int8 network */
-    /* train only */
+    /* train and keep */
     mn_train_opts train;
     uint32_t images; /* how many of the training split's images; more than there are: all */
     uint64_t split_seed;

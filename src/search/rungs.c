@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "search/options.h"
 #include "search/score.h"
+#include "space/layer_map.h"
 
 /* One of `keep_one_of` goes on to the next rung, which costs each that many times as much: every
  * rung costs a round the same. */
@@ -106,18 +107,6 @@ mn__rungs_last_run(mn__session *session, const char *id, mn_run_key *ret_key, mn
     return mn_error_set(err, MN_ERR_DB, "network %s: no run in the study", id);
 }
 
-static mn_status identity_map(const mn_genotype *genotype, mn_layer_map *ret_map, mn_error *err)
-{
-    uint32_t count = mn_genotype_layer_count(genotype);
-    mn_layer_map map = {.count = count, .parent = mn_calloc(count, sizeof *map.parent)};
-    if (map.parent == NULL)
-        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < count; i++)
-        map.parent[i] = i;
-    *ret_map = map;
-    return MN_OK;
-}
-
 /* Below it a child of `parent` (percent at the rung's end) is stopped. */
 static double hopeless_below(const climb *c, double parent_accuracy)
 {
@@ -153,7 +142,9 @@ static mn_status prepare(const climb *c, climber *one, mn_error *err)
         t->parent = t->genotype;
         t->map = &one->same;
         t->continued = former; /* train_rung() points to it */
-        return one->same.parent == NULL ? identity_map(t->genotype, &one->same, err) : MN_OK;
+        return one->same.parent == NULL
+                   ? mn__layer_map_build(t->genotype, t->genotype, NULL, &one->same, err)
+                   : MN_OK;
     }
     if (!entry->parent->exists)
         return MN_OK;

@@ -113,7 +113,7 @@ static char *run_path(const mn__session *session, const mn_run_key *key, const c
 static mn_status
 make_line(const mn__session *s, const mn__training *t, char **ret_line, mn_error *err)
 {
-    mn__job job = {.kind = MN__JOB_TRAIN,
+    mn__job job = {.kind = t->keeps ? MN__JOB_KEEP : MN__JOB_TRAIN,
                    .genotype = *t->genotype,
                    .train = *t->train,
                    .images = t->images,

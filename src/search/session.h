@@ -79,6 +79,7 @@ typedef struct mn__training {
     mn_precision precision;    /* of the network that is judged and stored */
     bool checkpoints;          /* long: continue after an interruption */
     double hopeless;           /* percent: stops when two thirds of the epochs have not passed it */
+    bool keeps;                /* the parent's weights as they are, in place of training */
     const mn_genotype *parent; /* NULL: from scratch */
     const mn_layer_map *map;
     const mn_run_key *parent_run;

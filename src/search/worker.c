@@ -81,25 +81,34 @@ typedef struct course {
     int64_t start_ms; /* of the clock, put back by what former processes spent */
 } course;
 
-/* One epoch, the validation accuracy after it, and its point of the curve. */
-static mn_status run_epoch(course *c, mn__result *result, mn_error *err)
+/* How well the network as it stands does on the validation split. */
+static mn_status judge(course *c, mn__result *result, mn_error *err)
 {
-    mn_epoch_result epoch = {0};
     mn_eval_result evaluation = {0};
-    mn_status status = mn_trainer_epoch(c->trainer, &epoch, err);
-    if (status == MN_OK)
-        status = mn_trainer_evaluate(c->trainer,
-                                     c->dataset,
-                                     &c->dataset->train,
-                                     c->split->validation,
-                                     c->split->validation_count,
-                                     &evaluation,
-                                     NULL,
-                                     err);
+    mn_status status = mn_trainer_evaluate(c->trainer,
+                                           c->dataset,
+                                           &c->dataset->train,
+                                           c->split->validation,
+                                           c->split->validation_count,
+                                           &evaluation,
+                                           NULL,
+                                           err);
     if (status != MN_OK)
         return status;
     result->accuracy = evaluation.count == 0 ? 0.0 : 100.0 * evaluation.correct / evaluation.count;
     result->loss = evaluation.loss;
+    return MN_OK;
+}
+
+/* One epoch, the validation accuracy after it, and its point of the curve. */
+static mn_status run_epoch(course *c, mn__result *result, mn_error *err)
+{
+    mn_epoch_result epoch = {0};
+    mn_status status = mn_trainer_epoch(c->trainer, &epoch, err);
+    if (status == MN_OK)
+        status = judge(c, result, err);
+    if (status != MN_OK)
+        return status;
     return mn__history_add(
         &c->history, epoch.loss, result->accuracy, mn_clock_ms() - c->start_ms, err);
 }
@@ -126,10 +135,7 @@ static mn_status run_epochs(course *c, mn__result *result, mn_error *err)
         if (status == MN_OK && c->job->checkpoint[0] != '\0' && !over)
             status = save_progress(c->trainer, c->job, &c->history, err);
     }
-    if (status != MN_OK)
-        return status;
-    result->curve_json = mn__history_curve(&c->history);
-    return result->curve_json == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory") : MN_OK;
+    return status;
 }
 
 /* A complete model file, so that any result of a search can be exported. */
@@ -201,6 +207,9 @@ finish(course *c, const worker *w, const mn_trainer_setup *setup, mn__result *re
     mn_tensors *tensors = NULL;
     mn_tensors *int8 = NULL;
     mn_eval_result validation = {0};
+    result->curve_json = mn__history_curve(&c->history);
+    if (result->curve_json == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
     mn_status status = mn_trainer_tensors(c->trainer, &tensors, err);
     if (status == MN_OK && job->precision == MN_PRECISION_INT8) {
         mn_trainer_free(c->trainer); /* fine-tuning takes the arena */
@@ -249,7 +258,7 @@ static mn_status train(const worker *w, const mn__job *job, mn__result *result, 
     setup.index_count = split.train_count;
     status = start_training(&setup, &c, err);
     if (status == MN_OK)
-        status = run_epochs(&c, result, err);
+        status = job->kind == MN__JOB_KEEP ? judge(&c, result, err) : run_epochs(&c, result, err);
     if (status == MN_OK)
         status = finish(&c, w, &setup, result, err);
     result->train_ms = mn_clock_ms() - c.start_ms;

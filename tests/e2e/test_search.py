@@ -226,6 +226,29 @@ class SearchTest(unittest.TestCase):
         self.fail_search(dict(options, precision="float32"), 6, "precision")
         self.fail_search(dict(options, qat_epochs=1), 6, "qat_epochs")
 
+    def test_finals_that_end_below_the_search(self):
+        """What the rounds trained wins over finals that were too short, in either precision."""
+        for precision, total in (("int8", 9000), ("float32", 12000)):
+            self.study = self.folder / precision
+            options = dict(BASE, precision=precision, total=total, qat_epochs=2, rung_epochs=9,
+                           finalist_epochs=1)
+            self.run_search(options)
+            self.check_reference(dict(options, jobs=1))
+            self.check_winner(self.study, 1)
+            finals = query(self.study, f"SELECT * FROM runs WHERE rung >= {FINALS}")
+            kept = [r for r in finals if r["seed"] == 1]
+            trained = [r["val_accuracy"] for r in finals if r["seed"] == 0]
+            self.assertEqual((len(kept), len(trained)), (1, 2))
+            self.assertEqual(kept[0]["curve_json"], "[]")
+            self.assertGreater(kept[0]["val_accuracy"], max(trained))
+            best = query(self.study, "SELECT * FROM best")[0]
+            self.assertEqual((best["genotype_id"], best["seed"], best["val_accuracy"]),
+                             (kept[0]["genotype_id"], 1, kept[0]["val_accuracy"]))
+            searched = query(self.study, "SELECT max(val_accuracy) AS accuracy FROM runs "
+                             f"WHERE rung < {FINALS} AND genotype_id = '{best['genotype_id']}'")
+            if precision == "float32":
+                self.assertEqual(kept[0]["val_accuracy"], searched[0]["accuracy"])
+
     def test_several_bounds(self):
         """Each bound has a network of its own; a kill and the jobs change nothing."""
         options = dict(BASE, total=20000, total2=12000, total3=7000, bound_count=3, rungs=2,

@@ -103,6 +103,8 @@ static void test_jobs_come_back(void **state)
         free(job.checkpoint);
         job.checkpoint = strdup("w.checkpoint");
         check_round_trip(&job);
+        job.kind = MN__JOB_KEEP;
+        check_round_trip(&job);
         mn__job_done(&job);
     }
 }
@@ -121,6 +123,23 @@ static void test_test_jobs_come_back(void **state)
     assert_string_equal(again.weights, "w");
     mn__job_done(&again);
     mn__job_done(&again);
+    mn__job_done(&job);
+    free(line);
+}
+
+/* Weights are kept from a parent, so there must be one. */
+static void test_keep_without_parent(void **state)
+{
+    (void)state;
+    mn_error err;
+    char *line = NULL;
+    mn__job job = make_job(1);
+    mn__job untouched = {.images = 77};
+    job.kind = MN__JOB_KEEP;
+    assert_ok(mn__job_print(&job, &line, &err), &err);
+    assert_error(
+        mn__job_parse(line, strlen(line), &untouched, &err), MN_ERR_FORMAT, &err, "no parent");
+    assert_int_equal(untouched.images, 77);
     mn__job_done(&job);
     free(line);
 }
@@ -328,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jobs_come_back),
         cmocka_unit_test(test_test_jobs_come_back),
+        cmocka_unit_test(test_keep_without_parent),
         cmocka_unit_test(test_wrong_jobs),
         cmocka_unit_test(test_damaged_jobs),
         cmocka_unit_test(test_results_come_back),
