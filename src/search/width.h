@@ -9,9 +9,10 @@
 /*
  * The frame of the search for one bound: five blocks of strides 1, 2, 1, 2, 1 and widths w, w, 2w,
  * 2w, 4w, where w is the largest of {4, 8, 12, 16, 24, 32, ...} at which at least half of round 0
- * keeps the bound; the smallest, when none does but some network fits there.
+ * keeps the bound; the smallest, when none does but some network fits there. Where nothing does,
+ * `fast` begins with a stride of 2, with w = 4 or, where even that is too large, 2.
  *
- * MN_ERR_LIMIT when nothing fits even at the smallest width: names the smallest total found.
+ * MN_ERR_LIMIT when nothing fits at the smallest frame: names each limit and the least found.
  */
 mn_status mn__choose_frame(const mn_search_opts *opts,
                            const mn_bound *bound,

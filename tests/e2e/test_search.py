@@ -346,7 +346,8 @@ class SearchTest(unittest.TestCase):
         self.assertFalse(self.study.exists())
         smallest = int(err.split("needs ")[1].split()[0])
         self.fail_search(dict(BASE, total=smallest - 1), 5, f"needs {smallest} bytes")
-        self.fail_search(dict(BASE, macs=1), 5, f"needs {smallest} bytes")
+        self.fail_search(dict(BASE, macs=1), 5, "; 1 multiply-adds, the least found ")
+        self.fail_search(dict(BASE, total=0, ram=1, flash=90000), 5, "arena 1 bytes, the least found ")
         self.assertFalse(self.study.exists())
         self.run_search(dict(BASE, total=smallest, rounds=1))
 
