@@ -34,16 +34,20 @@ static size_t terminal_columns(FILE *out)
     return 80;
 }
 
+/* Of several bounds it says which one it is about. */
 static void phase_text(const mn_progress *p, char *out, size_t count)
 {
+    char bound[80] = "";
+    if (p->bound_count > 1)
+        snprintf(bound, sizeof bound, " for %s", mn__short_bytes_text(p->bound_bytes).text);
     if (strcmp(p->phase, "round") == 0 && p->rung > 0 && !p->landed)
-        snprintf(out, count, "round %" PRIu32 " rung %" PRIu32, p->round, p->rung);
+        snprintf(out, count, "round %" PRIu32 "%s rung %" PRIu32, p->round, bound, p->rung);
     else if (strcmp(p->phase, "round") == 0)
-        snprintf(out, count, "round %" PRIu32, p->round);
+        snprintf(out, count, "round %" PRIu32 "%s", p->round, bound);
     else if (strcmp(p->phase, "exhausted") == 0)
         snprintf(out, count, "nothing new fits %s", mn__bytes_text(p->bound_bytes).text);
     else
-        snprintf(out, count, "%s", p->phase);
+        snprintf(out, count, "%s%s", p->phase, bound);
 }
 
 static void full_status(const mn_progress *p, char ret[MN__LINE_BYTES])
@@ -129,6 +133,29 @@ static void plan_text(const mn_progress *p, char ret[MN__LINE_BYTES])
              mn__duration_text(all - p->search_ms).text);
 }
 
+/* The training of the finals that has just ended. */
+static void final_text(const mn_progress *p, char ret[MN__LINE_BYTES])
+{
+    char phase[96];
+    char what[64] = "as the rounds left it";
+    char accuracy[96] = "failed";
+    phase_text(p, phase, sizeof phase);
+    if (p->epochs > 0)
+        snprintf(what, sizeof what, "%" PRIu32 " epochs", p->epochs);
+    if (!isnan(p->final_accuracy))
+        snprintf(
+            accuracy, sizeof accuracy, "%s validation", mn__percent_text(p->final_accuracy).text);
+    snprintf(ret,
+             MN__LINE_BYTES,
+             "%s: %" PRIu32 " of %" PRIu32 ", %s, %s, after %s",
+             phase,
+             p->jobs_done,
+             p->jobs_total,
+             what,
+             accuracy,
+             mn__duration_text(p->elapsed_ms).text);
+}
+
 void mn__display_landed(const mn_progress *p, char ret[MN__LINE_BYTES])
 {
     char phase[96];
@@ -138,13 +165,22 @@ void mn__display_landed(const mn_progress *p, char ret[MN__LINE_BYTES])
         plan_text(p, ret);
         return;
     }
+    if (strcmp(p->phase, "finals") == 0) {
+        final_text(p, ret);
+        return;
+    }
+    if (strcmp(p->phase, "continue") == 0) {
+        snprintf(
+            ret, MN__LINE_BYTES, "continuing a study of %s", mn__duration_text(p->elapsed_ms).text);
+        return;
+    }
     phase_text(p, phase, sizeof phase);
     if (strcmp(p->phase, "round") == 0)
         snprintf(work,
                  sizeof work,
-                 "%" PRIu32 " of %" PRIu32 " candidates fit, %" PRIu32 " trained, ",
+                 "%" PRIu32 " of %" PRIu32 " new candidates fit, %" PRIu32 " trained, ",
                  p->fits,
-                 p->generated,
+                 p->fresh,
                  p->jobs_done);
     if (!isnan(p->best_accuracy))
         snprintf(best,

@@ -50,18 +50,22 @@ MN_API mn_status mn_strategy_parse(const char *text, mn_strategy *ret_strategy, 
 
 /** What a search is doing; passed to the progress function. Strings are borrowed for the call. */
 typedef struct mn_progress {
-    const char *phase; /**< "plan" (how the time is shared), "round", "exhausted" (nothing new fits
-                          the bound), "finals", "test" or "done" */
+    const char *phase; /**< "continue" (a study that has been worked on before), "plan" (how the
+                          time is shared), "round", "exhausted" (nothing new fits the bound),
+                          "finals", "test" or "done" */
     uint32_t round;    /**< current round, from 0 */
     uint32_t jobs_done, jobs_total; /**< trainings of this round or of the finals */
-    uint32_t fits;                  /**< candidates of this round that keep the bound */
-    uint32_t generated;             /**< candidates of this round */
+    uint32_t fits;                  /**< new candidates of this round that keep the bound */
+    uint32_t fresh;                 /**< candidates of this round that are new to the study */
+    double final_accuracy;          /**< percent, validation: of the finals' training that ended */
     double best_accuracy;           /**< percent, validation; NaN before the first result */
     uint64_t best_bytes;            /**< total of that network */
     uint64_t bound_bytes;           /**< total_bytes, or ram_bytes + flash_bytes, of the bound that
                                          the round or the finals work for */
+    uint32_t bound_count;           /**< of the search */
     int64_t search_ms;              /**< share of --time that rounds get */
-    uint32_t epochs;                /**< of each training of the finals */
+    uint32_t epochs;                /**< of each training of the finals; 0: the weights that the
+                                         rounds have made */
     uint32_t rung, rung_count;      /**< stage of a round's trainings, from 0, of how many */
     int64_t elapsed_ms;             /**< active time of the study */
     int64_t left_ms;                /**< of --time; negative when there is no time bound */

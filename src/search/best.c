@@ -259,8 +259,9 @@ static mn_status show(mn__session *session, const mn_best_row *row, mn_error *er
     mn_status status =
         mn_study_get_genotype(session->study, row->run.genotype_id, &genotype, &found, err);
     if (status == MN_OK && found) {
-        session->progress.best_accuracy = row->val_accuracy;
-        session->progress.best_bytes = genotype.total_bytes;
+        mn__session_goal(session)->shown_accuracy = row->val_accuracy;
+        mn__session_goal(session)->shown_bytes = genotype.total_bytes;
+        mn__session_turn(session, session->goal);
     }
     return status;
 }

@@ -338,6 +338,7 @@ static mn_status challenge(mn__session *session,
     kept.parent = kept.genotype;
     kept.parent_run = &key;
     kept.map = &same;
+    session->progress.epochs = 0;
     status = mn__session_train(session, &kept, 1, err);
     mn_layer_map_done(&same);
     if (status != MN_OK || kept.row.failed || kept.row.val_accuracy <= row->val_accuracy)

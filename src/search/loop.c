@@ -120,6 +120,14 @@ check_validation(const mn_search_opts *opts, const mn_dataset *dataset, mn_error
     return status;
 }
 
+static bool study_exists(const char *folder)
+{
+    char *path = mn_path_join(folder, "study.db");
+    bool exists = path != NULL && mn_path_exists(path);
+    free(path);
+    return exists;
+}
+
 static mn_status begin(mn__session *s, const char *folder, mn_error *err)
 {
     mn_status status = mn__search_opts_check(s->opts, err);
@@ -128,10 +136,16 @@ static mn_status begin(mn__session *s, const char *folder, mn_error *err)
     for (uint32_t g = 0; g < s->opts->bound_count && status == MN_OK; g++) {
         s->goals[g].bound = &s->opts->bounds[g];
         s->goals[g].bytes = mn__bound_bytes(&s->opts->bounds[g]);
+        s->goals[g].shown_accuracy = (double)NAN;
+    }
+    /* A study that exists is asked first: it knows which options it was made with. A new one is
+     * only made for bounds that some network keeps. */
+    if (status == MN_OK && study_exists(folder))
+        status = open_study(s, folder, err);
+    for (uint32_t g = 0; g < s->opts->bound_count && status == MN_OK; g++)
         status =
             mn__choose_frame(s->opts, &s->opts->bounds[g], s->dataset, &s->goals[g].frame, err);
-    }
-    if (status == MN_OK)
+    if (status == MN_OK && s->study == NULL)
         status = open_study(s, folder, err);
     if (status == MN_OK)
         status = mn__session_sweep(s, false, err);
@@ -148,7 +162,7 @@ static mn_status begin(mn__session *s, const char *folder, mn_error *err)
     s->finals.augmentation.crop_padding = 1;
     s->clock_start_ms = s->clock_saved_ms = mn_clock_ms();
     s->active_start_ms = mn_study_active_ms(s->study);
-    s->progress = (mn_progress){.phase = "round", .best_accuracy = (double)NAN};
+    s->progress = (mn_progress){.phase = "round", .bound_count = s->opts->bound_count};
     mn__session_turn(s, 0);
     return MN_OK;
 }
@@ -248,6 +262,10 @@ static mn_status search(mn__session *s, mn_error *err)
     int64_t finals_time_ms = 0;
     mn_status status = mn__finals_planned(s, &stages, &finals_time_ms, err);
     bool frozen = stages > 0 && s->opts->time_ms <= finals_time_ms;
+    if (status == MN_OK && s->active_start_ms > 0) {
+        s->progress.phase = "continue";
+        mn__session_tell(s, true);
+    }
     if (status == MN_OK && s->opts->time_ms != 0) {
         s->progress.phase = "plan";
         s->progress.search_ms = (int64_t)(search_share * (double)s->opts->time_ms);

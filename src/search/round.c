@@ -141,7 +141,7 @@ mn_status mn__round_run(mn__session *session, uint32_t round, mn__round_end *ret
         status = mn__pool_make(session, round, &pool, err);
     if (status != MN_OK)
         return status;
-    p->generated = pool.generated;
+    p->fresh = pool.count;
     p->fits = pool.count - pool.over_bound;
     *ret_end = p->fits == 0 ? MN__ROUND_EMPTY : MN__ROUND_DECIDED;
     if (p->fits > 0) {

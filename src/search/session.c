@@ -25,6 +25,8 @@ void mn__session_turn(mn__session *session, uint32_t goal)
 {
     session->goal = goal;
     session->progress.bound_bytes = session->goals[goal].bytes;
+    session->progress.best_accuracy = session->goals[goal].shown_accuracy;
+    session->progress.best_bytes = session->goals[goal].shown_bytes;
 }
 
 int64_t mn__session_elapsed_ms(const mn__session *session)
@@ -173,7 +175,8 @@ store_result(void *context, uint32_t index, const mn__result *result, mn_error *
     row.reason = row.curve_json = row.weights = NULL;
     t->row = row;
     r->session->progress.jobs_done++;
-    mn__session_tell(r->session, false);
+    r->session->progress.final_accuracy = row.val_accuracy;
+    mn__session_tell(r->session, row.key.rung >= MN_STUDY_FINALS_RUNG);
     return status;
 }
 

@@ -22,7 +22,9 @@ typedef struct mn__goal {
     uint64_t bytes;    /* that the bound is known by */
     mn_genotype frame; /* input, classes, blocks with widths and strides, head; no cells */
     mn__base base;
-    bool exhausted; /* nothing new fits */
+    bool exhausted;        /* nothing new fits */
+    double shown_accuracy; /* of its best network so far; NaN before there is one */
+    uint64_t shown_bytes;
 } mn__goal;
 
 typedef struct mn__session {

@@ -696,9 +696,11 @@ class Search(Case):
         search = ("search", "--data", spec, "--memory", "12K", "--rounds", "1", "--top-k", "2",
                   "--jobs", "2", "--study", "my study")
         said = self.ok(*search)
-        self.assertRegex(said, r"\Around 0: \d+ of \d+ candidates fit, 2 trained, best ")
+        self.assertRegex(said, r"\Around 0: \d+ of \d+ new candidates fit, 2 trained, best ")
+        self.assertRegex(said, r"\nfinals: 1 of 1, 12 epochs, [\d.]+ % validation, after ")
         self.assertNotIn("\r", said)
         self.assertNotIn("\x1b", said)
+        self.assertRegex(self.ok(*search), r"\Acontinuing a study of \d+ s\ndone: ")
         status = json.loads(self.ok("status", "my study", "--json"))
         again = json.loads(self.ok(*search, "--json"))
         self.assertGreaterEqual(again.pop("active_ms"), status.pop("active_ms"))
@@ -747,7 +749,7 @@ class Search(Case):
         drawn = [text for text in output.split("\r\x1b[K")[1:] if text and "\n" not in text]
         self.assertTrue(any(re.match(r"r0 [12]/2 ", text) for text in drawn), drawn)
         self.assertLess(max(map(len, drawn)), 40)
-        self.assertRegex(output, r"\r\x1b\[Kround 0: \d+ of \d+ candidates fit, 2 trained, ")
+        self.assertRegex(output, r"\r\x1b\[Kround 0: \d+ of \d+ new candidates fit, 2 trained, ")
         self.assertRegex(output, r"\r\x1b\[Kdone: ")
         self.assertNotIn("\x1b", output[output.index("done: "):])
 

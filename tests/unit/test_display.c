@@ -13,7 +13,8 @@ static mn_progress sample(void)
                          .jobs_done = 5,
                          .jobs_total = 8,
                          .fits = 27,
-                         .generated = 98,
+                         .fresh = 98,
+                         .bound_count = 1,
                          .best_accuracy = 91.234,
                          .best_bytes = 118344,
                          .bound_bytes = 131072,
@@ -48,6 +49,40 @@ static void test_narrow(void **state)
     assert_string_equal(line, "r3 5/8 91.");
     mn__display_status(&p, 0, line);
     assert_string_equal(line, "");
+}
+
+static void check_landed(const mn_progress *progress, const char *expected)
+{
+    char line[MN__LINE_BYTES];
+    mn__display_landed(progress, line);
+    assert_string_equal(line, expected);
+}
+
+/* Of several bounds every line says which one it is about; each training of the finals has one. */
+static void test_landed(void **state)
+{
+    (void)state;
+    mn_progress p = sample();
+    p.landed = true;
+    p.phase = "finals";
+    p.jobs_done = 1;
+    p.jobs_total = 2;
+    p.epochs = 12;
+    p.final_accuracy = 90.5;
+    check_landed(&p, "finals: 1 of 2, 12 epochs, 90.50 % validation, after 12 min 03 s");
+    p.epochs = 0;
+    check_landed(&p,
+                 "finals: 1 of 2, as the rounds left it, 90.50 % validation, after 12 min 03 s");
+    p.bound_count = 2;
+    p.epochs = 3;
+    p.final_accuracy = (double)NAN;
+    check_landed(&p, "finals for 128.0K: 1 of 2, 3 epochs, failed, after 12 min 03 s");
+    p.phase = "round";
+    check_landed(&p,
+                 "round 3 for 128.0K: 27 of 98 new candidates fit, 1 trained, best 91.23 % "
+                 "validation in 118,344 bytes (115.6 KiB), after 12 min 03 s");
+    p.phase = "continue";
+    check_landed(&p, "continuing a study of 12 min 03 s");
 }
 
 /* Whatever the numbers are, the line keeps the width and has no control characters. */
@@ -95,9 +130,10 @@ static void test_no_terminal(void **state)
     rewind(real);
     ssize_t length = getdelim(&text, &count, '\0', real);
     assert_true(length > 0);
-    assert_string_equal(text,
-                        "round 3: 27 of 98 candidates fit, 8 trained, best 91.23 % validation in "
-                        "118,344 bytes (115.6 KiB), after 12 min 03 s\n");
+    assert_string_equal(
+        text,
+        "round 3: 27 of 98 new candidates fit, 8 trained, best 91.23 % validation in "
+        "118,344 bytes (115.6 KiB), after 12 min 03 s\n");
     free(text);
     fclose(real);
 }
@@ -107,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wide),
         cmocka_unit_test(test_narrow),
+        cmocka_unit_test(test_landed),
         cmocka_unit_test(test_every_width),
         cmocka_unit_test(test_no_terminal),
     };
