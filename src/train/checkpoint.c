@@ -74,7 +74,7 @@ static mn_status describe(const mn_trainer *trainer, char **ret_text, mn_error *
                      o->augmentation.cutout,
                      o->seed,
                      o->threads,
-                     trainer->net->opts.simd->element_bytes == sizeof(float) ? "float32" : "bf16",
+                     trainer->net->opts.simd->name,
                      (double)o->beta_rate,
                      (double)o->average,
                      (int)o->dirac,

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "graph/metadata.h"
 #include "graph/safetensors.h"
+#include "simd/simd.h"
 #include "temporary.h"
 #include "tensors_check.h"
 
@@ -410,6 +411,22 @@ static void test_other_trainings(void **state)
     victim_done(&v);
 }
 
+/* Other instructions round in other places: what follows would not be the same training. */
+static void test_other_instructions(void **state)
+{
+    victim v = victim_make(state, 0.0f);
+    const char *most = getenv("MEMNET_ISA");
+    char *kept = most == NULL ? NULL : strdup(most);
+    bool portable = strcmp(mn__simd_choose(false)->name, "portable") == 0;
+    assert_int_equal(setenv("MEMNET_ISA", "portable", 1), 0);
+    if (!portable)
+        refuse_for(&v, &v.setup, "now 'compute=portable'");
+    assert_int_equal(kept == NULL ? unsetenv("MEMNET_ISA") : setenv("MEMNET_ISA", kept, 1), 0);
+    assert_unharmed(&v);
+    free(kept);
+    victim_done(&v);
+}
+
 /* Networks whose tensors have the very same names and shapes. */
 static void test_other_networks(void **state)
 {
@@ -462,6 +479,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lost_averages, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_changed_files, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_other_trainings, set_up, temporary_teardown),
+        cmocka_unit_test_setup_teardown(test_other_instructions, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_other_networks, set_up, temporary_teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, set_up, temporary_teardown),
     };
