@@ -84,6 +84,8 @@ static bool check_usage(request *r, int *ret_exit)
         *ret_exit = mn__usage_error("search", "--memory excludes --ram and --flash");
     } else if (r->opts.time_ms != 0 && r->opts.rounds != 0) {
         *ret_exit = mn__usage_error("search", "--time excludes --rounds");
+    } else if (r->opts.rungs != 0 && r->preset == MN_PRESET_PAPER) {
+        *ret_exit = mn__usage_error("search", "--preset paper has no --rungs");
     } else if (r->memory != NULL && parse_memory(r->memory, &r->opts, &err) != MN_OK) {
         *ret_exit = mn__usage_error("search", "--memory: %s", err.message);
     }
@@ -95,6 +97,8 @@ static bool check_usage(request *r, int *ret_exit)
         r->opts.bounds[i].max_macs = r->bound.max_macs;
     if (r->opts.time_ms == 0 && r->opts.rounds == 0)
         r->opts.time_ms = DEFAULT_TIME_MS;
+    if (r->opts.rungs == 0)
+        r->opts.rungs = mn_search_opts_default().rungs;
     return *ret_exit == MN__EXIT_OK;
 }
 
@@ -325,7 +329,8 @@ static const mn__option options[] = {
      .low = 1,
      .high = 8,
      .help =
-         "stages of a round: at each the best third trains on, three\ntimes as long, default 2"},
+         "stages of a round: at each the best third trains on, three\ntimes as long, default 2; "
+             "not with --preset paper"},
     {.name = "jobs",
      .argument = "N",
      .kind = MN__COUNT,
@@ -368,6 +373,7 @@ int mn__cmd_search(int argc, char **argv)
     r.opts = mn_search_opts_default();
     r.opts.time_ms = 0;
     r.opts.rounds = 0;
+    r.opts.rungs = 0;
     if (!mn__options_parse(&usage, argc, argv, &r, &first, &code) || !check_usage(&r, &code))
         return code;
     return search(&r);

@@ -113,6 +113,8 @@ class Usage(Case):
                      code=2, says="excludes")
         self.refused("search", "--data", "x", "--memory", "3K", "--time", "1m", "--rounds", "1",
                      code=2, says="excludes")
+        self.refused("search", "--data", "x", "--memory", "3K", "--preset", "paper", "--rungs", "2",
+                     code=2, says="--preset paper has no --rungs")
         for size in ("0", "-1", "x", "1T", "99999999999999999999"):
             self.refused("search", "--data", "x", "--memory=" + size, code=2, says="--memory")
 
