@@ -82,6 +82,12 @@ static mn_status fine_tune(const mn__int8_setup *setup,
     return status;
 }
 
+/* A loss that left the numbers, or weights that no longer fit int8. */
+static bool is_about_numbers(mn_status status)
+{
+    return status == MN_ERR_LIMIT || status == MN_ERR_UNSUPPORTED;
+}
+
 mn_status mn__int8_finish(const mn__int8_setup *setup,
                           mn_tensors **ret_tensors,
                           mn_eval_result *ret_validation,
@@ -94,8 +100,11 @@ mn_status mn__int8_finish(const mn__int8_setup *setup,
     mn_status status = mn_deploy(setup->graph, setup->tensors, &deployed, &folded, err);
     if (status == MN_OK)
         status = quantise(setup, deployed, folded, &plain, err);
-    if (status == MN_OK && setup->epochs > 0)
+    if (status == MN_OK && setup->epochs > 0) {
         status = fine_tune(setup, deployed, folded, &plain, &tuned, err);
+        if (is_about_numbers(status))
+            status = MN_OK; /* what fine-tuning spoilt stays as it was */
+    }
     bool gains = tuned.quant != NULL && tuned.result.correct >= plain.result.correct;
     const judged *best = gains ? &tuned : &plain;
     if (status == MN_OK)

@@ -225,6 +225,7 @@ finish(course *c, const worker *w, const mn_trainer_setup *setup, mn__result *re
         status = mn__int8_finish(&end, &int8, &validation, err);
         if (status == MN_OK && validation.count > 0)
             result->accuracy = 100.0 * validation.correct / validation.count;
+        result->loss = validation.loss;
     }
     if (status == MN_OK)
         status = save_model(w, job, setup->preprocessing, int8 == NULL ? tensors : int8, err);
