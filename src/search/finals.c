@@ -36,6 +36,9 @@ static const double evaluation_cost = 1.0 / 3.0;
  * few tells finalists apart, and more epochs than these add little. */
 enum { most_seeds = 3, enough_epochs = 60 };
 
+/* Finals of so many epochs hardly end below what the rounds have made. */
+static const double enough_to_win = 12.0;
+
 typedef struct finals_plan {
     uint32_t epochs;
     uint32_t seeds; /* trainings of each finalist */
@@ -128,8 +131,11 @@ static uint32_t affordable(const mn__session *session, uint32_t trainings, doubl
     double left = (double)(opts->time_ms - mn__session_elapsed_ms(session)) * planned_share /
                   (opts->bound_count - session->goal);
     double epochs = ms > 0.0 ? left / (ms * work * turns) : least_epochs;
-    if (opts->precision == MN_PRECISION_INT8)
+    if (opts->precision == MN_PRECISION_INT8) {
         epochs -= fine_tuning_cost * opts->qat_epochs;
+        if (epochs < enough_to_win) /* see challenge() */
+            epochs -= fine_tuning_cost * opts->qat_epochs / turns;
+    }
     return epochs < least_epochs  ? least_epochs
            : epochs > most_epochs ? most_epochs
                                   : (uint32_t)epochs;
@@ -252,19 +258,6 @@ make_plan(mn__session *session, uint32_t number, finals_plan *ret_plan, mn_error
     return status;
 }
 
-static mn_status
-load_genotype(mn_study *study, const char *id, mn_genotype *ret_genotype, mn_error *err)
-{
-    mn_genotype_row row;
-    bool found = false;
-    mn_status status = mn_study_get_genotype(study, id, &row, &found, err);
-    if (status == MN_OK && !found)
-        status = mn_error_set(err, MN_ERR_DB, "genotype %s: not in the study", id);
-    if (status == MN_OK)
-        status = mn_genotype_parse(row.json, strlen(row.json), ret_genotype, err);
-    return status;
-}
-
 /* Mean validation accuracy of a finalist over its seeds, and its best seed; false when one of its
  * trainings failed. */
 static bool mean_of(const mn__training *trainings,
@@ -286,11 +279,11 @@ static bool mean_of(const mn__training *trainings,
     return true;
 }
 
-static mn_status find_winner(const mn__training *trainings,
-                             const finals_plan *plan,
-                             mn_best_row *ret_row,
-                             uint32_t *ret_index,
-                             mn_error *err)
+/* *ret_index is MN_NONE when the training of every finalist failed. */
+static void find_winner(const mn__training *trainings,
+                        const finals_plan *plan,
+                        mn_best_row *ret_row,
+                        uint32_t *ret_index)
 {
     uint32_t winner = MN_NONE;
     for (uint32_t i = 0; i < plan->count; i++) {
@@ -304,10 +297,9 @@ static mn_status find_winner(const mn__training *trainings,
             ret_row->run = best->key;
         }
     }
-    if (winner == MN_NONE)
-        return mn_error_set(err, MN_ERR_WORKER, "the training of every finalist failed");
+    if (winner == MN_NONE) /* anything is better */
+        ret_row->val_accuracy = -INFINITY;
     *ret_index = winner;
-    return MN_OK;
 }
 
 /* What the rounds have made of the first finalist competes where the finals end below it: quantised
@@ -409,9 +401,10 @@ static mn_status crown(mn__session *session,
                        .test_accuracy = (double)NAN};
     uint32_t winner = 0;
     bool stays = false;
-    mn_status status = find_winner(trainings, plan, &row, &winner, err);
-    if (status == MN_OK)
-        status = challenge(session, trainings, plan, &row, &winner, err);
+    find_winner(trainings, plan, &row, &winner);
+    mn_status status = challenge(session, trainings, plan, &row, &winner, err);
+    if (status == MN_OK && winner == MN_NONE)
+        status = mn_error_set(err, MN_ERR_WORKER, "the training of every finalist failed");
     if (status == MN_OK)
         status = former_is_better(session, &row, &stays, err);
     if (status != MN_OK || stays)
@@ -437,7 +430,7 @@ mn_status mn__finals_run(mn__session *session, uint32_t stage, mn_error *err)
     if (genotypes == NULL || trainings == NULL)
         status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
     for (uint32_t i = 0; i < plan.count && status == MN_OK; i++) {
-        status = load_genotype(session->study, plan.ids[i], &genotypes[i], err);
+        status = mn__session_genotype(session, plan.ids[i], &genotypes[i], err);
         for (uint32_t s = 0; s < plan.seeds && status == MN_OK; s++) {
             mn__training *t = &trainings[(size_t)i * plan.seeds + s];
             *t = (mn__training){.key = {.seed = s, .rung = MN_STUDY_FINALS_RUNG + number},

@@ -15,14 +15,11 @@
 #include "search/best.h"
 #include "search/finals.h"
 #include "search/options.h"
+#include "search/pace.h"
 #include "search/round.h"
 #include "search/rungs.h"
 #include "search/session.h"
 #include "search/width.h"
-
-/* Share of --time for rounds; the finals get the rest. Finalists start from scratch, and what a
- * network can do shows only after many epochs, so they get the larger part. */
-static const double search_share = 0.45;
 
 /* Under a --time shorter than this the images of rung 0 shrink with it, so that there is time for
  * several rounds; fewer than these tell nothing. */
@@ -175,49 +172,40 @@ static void end(mn__session *s)
     mn_study_close(&s->study);
 }
 
-/* True when another round may start: rounds are left, or it is expected to end in the search's
- * share of the time. The first round of each goal always runs. */
-static bool another_round(const mn__session *s, uint32_t round, int64_t last_round_ms)
+/* True when another round may start; whether it is expected to end in time, mn__round_run() knows
+ * once its networks are chosen. What the study has decided does not ask the clock. */
+static mn_status another_round(mn__session *s, uint32_t round, bool *ret, mn_error *err)
 {
     uint32_t goals = s->opts->bound_count;
+    mn_round_row row;
+    mn_status status = MN_OK;
+    *ret = round / goals < s->opts->rounds;
     if (s->opts->time_ms == 0)
-        return round / goals < s->opts->rounds;
-    double share = search_share * (double)s->opts->time_ms;
-    return round < goals || (double)(mn__session_elapsed_ms(s) + last_round_ms) <= share;
-}
-
-static mn_status tell_exhausted(mn__session *s, uint32_t round, mn_error *err)
-{
-    mn__goal *goal = mn__session_goal(s);
-    char *detail = NULL;
-    goal->exhausted = true;
-    int length =
-        asprintf(&detail, "{\"reason\":\"nothing new fits\",\"bound\":%" PRIu64 "}", goal->bytes);
-    if (length < 0)
-        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    mn_status status = mn_study_put_event(s->study, "search-ended", round, detail, err);
-    free(detail);
-    s->progress.phase = "exhausted";
-    mn__session_tell(s, true);
-    s->progress.phase = "round";
+        return MN_OK;
+    *ret = round < goals || mn__session_elapsed_ms(s) < mn__pace_search_ms(s);
+    if (!*ret)
+        status = mn_study_get_round(s->study, round, &row, ret, err);
     return status;
 }
 
-/* A round for the goal whose turn it is. *ret_ms is how long it took, as far as that is known. */
-static mn_status run_round(mn__session *s, uint32_t round, int64_t *ret_ms, mn_error *err)
+/* A round for the goal whose turn it is; *ret_over is set when it comes too late. */
+static mn_status run_round(mn__session *s, uint32_t round, bool *ret_over, mn_error *err)
 {
     mn__round_end outcome = MN__ROUND_DECIDED;
-    int64_t start = mn_clock_ms();
     mn__session_turn(s, round % s->opts->bound_count);
     if (mn__session_goal(s)->exhausted)
         return MN_OK;
     mn_status status = mn__round_run(s, round, &outcome, err);
-    if (status == MN_OK && outcome == MN__ROUND_EMPTY)
-        return tell_exhausted(s, round, err);
-    /* How long a recalled round once took is not stored: the mean must do. */
-    *ret_ms =
-        outcome == MN__ROUND_RECALLED ? s->active_start_ms / (round + 1) : mn_clock_ms() - start;
-    return status;
+    if (status != MN_OK)
+        return status;
+    *ret_over = outcome == MN__ROUND_LATE;
+    if (outcome == MN__ROUND_EMPTY) {
+        mn__session_goal(s)->exhausted = true;
+        s->progress.phase = "exhausted";
+        mn__session_tell(s, true);
+        s->progress.phase = "round";
+    }
+    return MN_OK;
 }
 
 static bool all_exhausted(const mn__session *s)
@@ -228,15 +216,17 @@ static bool all_exhausted(const mn__session *s)
     return true;
 }
 
-/* `frozen`: the clock has ended this search before and may not open it again. */
-static mn_status run_rounds(mn__session *s, bool frozen, mn_error *err)
+static mn_status run_rounds(mn__session *s, mn_error *err)
 {
-    int64_t last_round_ms = 0;
+    bool over = false;
     mn_status status = MN_OK;
-    for (uint32_t round = 0;
-         !frozen && status == MN_OK && !all_exhausted(s) && another_round(s, round, last_round_ms);
-         round++)
-        status = run_round(s, round, &last_round_ms, err);
+    for (uint32_t round = 0; status == MN_OK && !over && !all_exhausted(s); round++) {
+        bool another = false;
+        status = another_round(s, round, &another, err);
+        over = !another;
+        if (status == MN_OK && another)
+            status = run_round(s, round, &over, err);
+    }
     return status;
 }
 
@@ -261,18 +251,21 @@ static mn_status search(mn__session *s, mn_error *err)
     uint32_t stages = 0;
     int64_t finals_time_ms = 0;
     mn_status status = mn__finals_planned(s, &stages, &finals_time_ms, err);
+    /* The clock has ended this search before and may not open it again. */
     bool frozen = stages > 0 && s->opts->time_ms <= finals_time_ms;
+    if (status == MN_OK)
+        status = mn__pace_resume(s, finals_time_ms, err);
     if (status == MN_OK && s->active_start_ms > 0) {
         s->progress.phase = "continue";
         mn__session_tell(s, true);
     }
     if (status == MN_OK && s->opts->time_ms != 0) {
         s->progress.phase = "plan";
-        s->progress.search_ms = (int64_t)(search_share * (double)s->opts->time_ms);
+        s->progress.search_ms = mn__pace_search_ms(s);
         mn__session_tell(s, true);
     }
-    if (status == MN_OK)
-        status = run_rounds(s, frozen, err);
+    if (status == MN_OK && !frozen)
+        status = run_rounds(s, err);
     if (status == MN_OK)
         status = run_finals(s, frozen ? stages - 1 : stages, err);
     return status;

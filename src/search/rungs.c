@@ -281,9 +281,6 @@ note_first(const climb *c, const mn__pool *pool, mn__rungs_result *result, mn_er
         result->failed += one->training.row.failed;
         result->first_accuracy[one->entry - pool->entries] = one->training.row.val_accuracy;
     }
-    if (result->trained == 0)
-        return mn_error_set(
-            err, MN_ERR_WORKER, "round %u: all %u trainings failed", c->round, c->count);
     return MN_OK;
 }
 

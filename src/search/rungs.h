@@ -12,7 +12,7 @@
 /* The candidate with the highest score at the last rung, equals by id; at the rung before when
  * every training of the last one failed. */
 typedef struct mn__survivor {
-    const mn__entry *entry;
+    const mn__entry *entry; /* NULL: every training of rung 0 failed */
     mn_run_key run;
     double accuracy; /* percent, validation */
     double score;
@@ -29,7 +29,7 @@ typedef struct mn__rungs_result {
 void mn__rungs_done(mn__rungs_result *result);
 
 /*
- * Trains the chosen entries of a pool. MN_ERR_WORKER when every training of rung 0 failed.
+ * Trains the chosen entries of a pool.
  */
 mn_status mn__rungs_run(mn__session *session,
                         uint32_t round,

@@ -95,6 +95,21 @@ char *mn__session_path(const mn__session *session, const char *relative)
     return mn_path_join(mn_study_folder(session->study), relative);
 }
 
+mn_status mn__session_genotype(const mn__session *session,
+                               const char *id,
+                               mn_genotype *ret_genotype,
+                               mn_error *err)
+{
+    mn_genotype_row row;
+    bool found = false;
+    mn_status status = mn_study_get_genotype(session->study, id, &row, &found, err);
+    if (status == MN_OK && !found)
+        status = mn_error_set(err, MN_ERR_DB, "genotype %s: not in the study", id);
+    if (status == MN_OK)
+        status = mn_genotype_parse(row.json, strlen(row.json), ret_genotype, err);
+    return status;
+}
+
 /* Absolute or study-relative path of a run's weights file, with an optional ending. */
 static char *run_path(const mn__session *session, const mn_run_key *key, const char *ending)
 {

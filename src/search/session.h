@@ -39,6 +39,8 @@ typedef struct mn__session {
     mn_train_opts rung;   /* how candidates are trained, seed and epochs apart */
     mn_train_opts finals; /* how finalists are, likewise */
     int64_t clock_start_ms, active_start_ms;
+    int64_t round_ms;       /* that a round took; 0: not known */
+    double round_work;      /* multiply-adds of what it trained; 0: not known */
     int64_t clock_saved_ms; /* when the active time was last stored */
     mn_progress progress;   /* what was last told to the caller */
 } mn__session;
@@ -67,6 +69,12 @@ double mn__session_split_fraction(void);
 
 /* Seed of one training: its own random stream for (study seed, genotype, seed, rung). */
 uint64_t mn__session_run_seed(const mn__session *session, const mn_run_key *key);
+
+/* Reads the genotype of a row of the study. */
+mn_status mn__session_genotype(const mn__session *session,
+                               const char *id,
+                               mn_genotype *ret_genotype,
+                               mn_error *err);
 
 /* "FOLDER/relative" in fresh memory; NULL when out of memory. */
 char *mn__session_path(const mn__session *session, const char *relative);

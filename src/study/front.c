@@ -12,7 +12,9 @@
  * duplicates nothing is kept but the number, known when their round is decided. */
 static const char COUNT[] =
     "SELECT (SELECT count(*) FROM rounds),"
-    "       (SELECT ifnull(sum(duplicate), 0) FROM rounds),"
+    "       (SELECT ifnull(sum(duplicate), 0) FROM rounds)"
+    "       + (SELECT ifnull(sum(json_extract(detail_json, '$.duplicate')), 0) FROM events"
+    "          WHERE kind = 'search-ended'),"
     "       (SELECT count(*) FROM genotypes WHERE state = 'over_bound'),"
     "       (SELECT count(*) FROM genotypes WHERE state = 'ranked'),"
     "       (SELECT count(*) FROM genotypes WHERE state = 'chosen'),"

@@ -10,6 +10,7 @@ import random
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -278,6 +279,97 @@ class SearchTest(unittest.TestCase):
             made = query(self.study, "SELECT * FROM genotypes WHERE round = %d AND state = 'chosen'"
                          % r["round"])
             self.assertLessEqual(max(m["total_bytes"] for m in made), limit)
+
+    def test_bounds_go_on_from_each_other(self):
+        """All first networks of the second bound were seen for the first one: it starts from the
+        best of them that it can hold. That is the first one's base as well, whose children the
+        first one then finds seen: it goes on from the best of those, and leaves the second one
+        nothing. However often it is asked."""
+        options = dict(BASE, total=12000, total2=11500, bound_count=2, preset="paper", rounds=2,
+                       finalists=1, rung_epochs=1, finalist_epochs=1)
+        self.run_search(options)
+        rounds = query(self.study, "SELECT * FROM rounds")
+        self.assertEqual([r["round"] for r in rounds], [0, 1, 2])
+        (ended,) = query(self.study, "SELECT * FROM events WHERE kind = 'search-ended'")
+        self.assertEqual((ended["number"], json.loads(ended["detail_json"])["bound"]), (3, 11500))
+        adopted = query(self.study, "SELECT * FROM events WHERE kind = 'base'")
+        self.assertEqual([e["number"] for e in adopted], [1, 2])
+        base, later = (json.loads(e["detail_json"])["genotype"] for e in adopted)
+        self.assertEqual((rounds[1]["base_id"], rounds[2]["base_id"]), (base, later))
+        made = {g["id"]: g for g in query(self.study, "SELECT * FROM genotypes")}
+        self.assertEqual(made[base]["round"], 0)
+        self.assertLessEqual(made[base]["total_bytes"], 11500)
+        accuracy = {r["genotype_id"]: r["val_accuracy"] for r in
+                    query(self.study, f"SELECT * FROM runs WHERE rung < {FINALS}")}
+        self.assertEqual(accuracy[base], max(
+            a for i, a in accuracy.items()
+            if made[i]["round"] == 0 and made[i]["total_bytes"] <= 11500))
+        self.assertEqual((made[later]["round"], rounds[0]["best_id"]), (1, base))
+        self.check_idle(self.run_search(options))
+
+    def test_counts_of_an_empty_round(self):
+        """What was made in vain is counted too."""
+        err = self.fail_search(dict(BASE, total=100, preset="paper"), 5, "the smallest found needs")
+        smallest = int(err.split("needs ")[1].split()[0])
+        options = dict(BASE, total=smallest, preset="paper", rounds=40)
+        out = self.run_search(options)
+        self.assertIn("exhausted", out)
+        (ended,) = query(self.study, "SELECT * FROM events WHERE kind = 'search-ended'")
+        last = ended["number"]
+        self.assertEqual(query(self.study, "SELECT count(*) AS n FROM rounds")[0]["n"], last)
+        states = query(self.study, f"SELECT state FROM genotypes WHERE round = {last}")
+        self.assertEqual({s["state"] for s in states}, {"over_bound"})
+        # The children of one base: of each op and place one more cell, and what may be trimmed.
+        self.assertGreater(len(states) + json.loads(ended["detail_json"])["duplicate"], 56)
+        self.check_idle(self.run_search(options))
+        self.check_reference(options)
+
+    def fail_trainings(self, where):
+        """As if the trainings that are still missing had all diverged."""
+        connection = sqlite3.connect(f"{self.study}/study.db", timeout=30)
+        with connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO runs (genotype_id, seed, rung, failed, reason, val_accuracy,"
+                " val_loss, curve_json, weights, train_ms) " + where)
+        connection.close()
+
+    def test_round_that_fails(self):
+        """A later round whose trainings all fail costs that round, not the search."""
+        options = dict(BASE, rounds=3, rung_epochs=40)
+        process = self.start(options)
+        while query(self.study, "SELECT count(*) AS n FROM genotypes WHERE round = 1")[0]["n"] == 0 \
+                if self.runs() else True:
+            self.assertIsNone(process.poll())
+            time.sleep(0.005)
+        self.kill(process)
+        connection = sqlite3.connect(f"{self.study}/study.db", timeout=30)
+        with connection:
+            connection.execute("DELETE FROM runs WHERE genotype_id IN "
+                               "(SELECT id FROM genotypes WHERE round = 1)")
+        connection.close()
+        self.fail_trainings("SELECT id, 0, 0, 1, 'loss', NULL, NULL, '[]', '', 1 FROM genotypes "
+                            "WHERE round = 1 AND state = 'chosen'")
+        self.run_search(options)
+        rounds = query(self.study, "SELECT * FROM rounds")
+        self.assertEqual([(r["round"], r["trained"]) for r in rounds], [(0, 4), (1, 0), (2, 4)])
+        self.assertEqual(rounds[1]["failed"], 4)
+        self.assertEqual(rounds[1]["best_id"], rounds[0]["best_id"])
+        self.assertEqual(rounds[1]["best_accuracy"], rounds[0]["best_accuracy"])
+        self.assertEqual(rounds[2]["base_id"], rounds[0]["best_id"])
+        self.check_winner(self.study, 1)
+        self.check_idle(self.run_search(options))
+
+    def test_finals_that_fail(self):
+        """Where every final fails, what the rounds have made is the result."""
+        options = dict(LONG, rounds=1, finalist_epochs=80)
+        self.kill_in_finals(options)
+        self.fail_trainings(f"SELECT r.genotype_id, s.seed, {FINALS}, 1, 'loss', NULL, NULL, '[]', "
+                            "'', 1 FROM (SELECT DISTINCT genotype_id FROM runs WHERE rung = 1) AS r,"
+                            " (SELECT 0 AS seed UNION SELECT 1) AS s")
+        self.run_search(options)
+        best = query(self.study, "SELECT * FROM best")[0]
+        self.assertEqual((best["rung"], best["seed"]), (FINALS, 2))
+        self.check_winner(self.study, 1)
 
     def check_winner(self, study, reads):
         """`best` is a finalist whose test accuracy is the one that was read, at most once each."""
@@ -568,6 +660,27 @@ class SearchTest(unittest.TestCase):
         best = query(self.study, "SELECT * FROM best")[0]
         self.assertGreaterEqual(best["val_accuracy"], former["val_accuracy"])
         self.check_winner(self.study, 1 if best["rung"] == FINALS else 2)
+
+    def test_by_time_killed_in_rounds(self):
+        """A search that goes on has as many rounds left as its time allows, not fewer."""
+        options = {k: v for k, v in BASE.items() if k not in ("rounds", "finalist_epochs")}
+        options["time_ms"] = 24000
+        process = self.start(options)
+        active = 0
+        while active < 6000:  # a quarter: a little more than half of the rounds' share
+            self.assertIsNone(process.poll())
+            active = query(self.study, "SELECT active_ms FROM studies")[0]["active_ms"] \
+                if self.runs() else 0
+            time.sleep(0.05)
+        self.kill(process)
+        before = len(query(self.study, "SELECT * FROM rounds"))
+        self.assertGreater(before, 1)
+        process = self.start(options)
+        while len(query(self.study, "SELECT * FROM rounds")) < before + 2:
+            self.assertIsNone(process.poll())
+            self.assertEqual(query(self.study, "SELECT * FROM events WHERE kind = 'finals'"), [])
+            time.sleep(0.05)
+        self.kill(process)
 
     def test_by_time_killed(self):
         """The plan of the finals is made once: a kill does not change it."""
