@@ -330,7 +330,7 @@ static const mn__option options[] = {
      .high = 8,
      .help =
          "stages of a round: at each the best third trains on, three\ntimes as long, default 2; "
-             "not with --preset paper"},
+         "not with --preset paper"},
     {.name = "jobs",
      .argument = "N",
      .kind = MN__COUNT,
