@@ -21,8 +21,14 @@ void mn_s8_add(const int8_t *a,
     int32_t low = span->low;
     int32_t high = span->high;
     int32_t channels = span->channels;
+    int32_t pixels = span->pixels;
     int32_t p, c;
-    for (p = 0; p < span->pixels; p++) {
+    if (span->in_stride == channels && span->in2_stride == channels &&
+        span->out_stride == channels) { /* one long row */
+        channels *= pixels;
+        pixels = 1;
+    }
+    for (p = 0; p < pixels; p++) {
         const int8_t *x = a + p * span->in_stride;
         const int8_t *y = b + p * span->in2_stride;
         int8_t *to = out + p * span->out_stride;

@@ -2,12 +2,13 @@
  * Convolution with AVX2, and with AVX-512 VNNI where the compiler may use that.
  * SPDX-License-Identifier: 0BSD
  *
- * Included by mn_s8_conv.c only. The filters of a block of outputs are packed so that a register
- * holds the next few weights of each, then eight pixels are summed at a time, whose windows lie in
- * columns. Both live on the stack, which hosts have: about 96 KB. With AVX2 a step takes two
- * elements of 16 bits, less the zero point. With VNNI it takes four of 8 bits, the weights as
- * w + 128, since one factor must be unsigned: sum of x * (w + 128), less 128 times the sum of x,
- * less the zero point times the sum of w. Partial sums may wrap, the whole one fits.
+ * Included by mn_s8_conv.c only. Filters are packed so that a register holds the next few weights
+ * of a block of outputs. A band of the image is copied with its padding, so that every window is
+ * whole and its taps are at the same distances: then eight pixels are summed at a time. Both copies
+ * live on the stack, which hosts have: about 120 KB. With AVX2 a step takes two elements of 16
+ * bits, less the zero point. With VNNI it takes four of 8 bits, those of the image as x + 128,
+ * since one factor must be unsigned; what that is too much, and the zero point, are taken off
+ * before: both are constants times the sum of a filter.
  */
 #ifndef MN_S8_X86_H
 #define MN_S8_X86_H
@@ -19,14 +20,17 @@
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 #define MN_S8_VNNI 1
-enum { MN_S8_LANES = 16, MN_S8_STEP = 4 };
+/* MN_S8_ALL: the mask of eight lanes. In C++ gcc 12 warns about its own forms without one. */
+enum { MN_S8_LANES = 16, MN_S8_STEP = 4, MN_S8_BAND = 49152, MN_S8_ALL = 0xff };
 typedef __m512i mn_s8_lanes;
+typedef uint8_t mn_s8_element;
 #else
-enum { MN_S8_LANES = 8, MN_S8_STEP = 2 };
+enum { MN_S8_LANES = 8, MN_S8_STEP = 2, MN_S8_BAND = 24576 };
 typedef __m256i mn_s8_lanes;
+typedef int16_t mn_s8_element;
 #endif
 
-enum { MN_S8_PIXELS = 8, MN_S8_STEPS = 1024, MN_S8_BLOCKS = 16, MN_S8_WORDS = 16384 };
+enum { MN_S8_PIXELS = 8, MN_S8_BLOCKS = 16, MN_S8_WORDS = 16384 };
 
 /* Outputs of one block; those past the last are zero. */
 typedef struct mn_s8_block {
@@ -37,92 +41,215 @@ typedef struct mn_s8_block {
     int8_t *out;                       /* of pixel 0 */
 } mn_s8_block;
 
-/* What the stack holds: columns (pixels, steps) and filters (blocks, steps, lanes), both in words
- * of MN_S8_STEP elements. */
+/* What the stack holds. A word is MN_S8_STEP elements. */
 typedef struct mn_s8_stage {
-    int32_t columns[MN_S8_PIXELS][MN_S8_STEPS];
-    int32_t column_sums[MN_S8_PIXELS];
-    int32_t weights[MN_S8_WORDS];
+    mn_s8_element band[MN_S8_BAND + MN_S8_STEP]; /* (rows, columns, inputs) */
+    int32_t weights[MN_S8_WORDS];                /* words (blocks, steps, lanes) */
     mn_s8_block blocks[MN_S8_BLOCKS];
 } mn_s8_stage;
 
-/* Elements k on of a row as one word; `size`: how many there are. */
-static inline int32_t mn_s8_word(const int8_t *row, int32_t k, int32_t size)
+/* How a convolution is cut: a filter is kernel_h rows of `runs` runs of adjacent elements, of so
+ * many words; what is past the end of a run has no weight. */
+typedef struct mn_s8_cut {
+    int32_t runs, run, words; /* run: elements */
+    int32_t steps;            /* words of a filter */
+    int32_t columns, width;   /* of a band, in pixels and in elements */
+    int32_t rows;             /* output rows of a band; 0: none would fit */
+} mn_s8_cut;
+
+static mn_s8_cut mn_s8_cut_make(const mn_s8_conv_plan *plan)
 {
-    int32_t word = 0;
+    const mn_s8_window *window = plan->window;
+    int64_t span = (int64_t)(window->kernel_h - 1) * window->dilation_h + 1;
+    int64_t columns = (int64_t)(window->out_w - 1) * window->stride_w +
+                      (int64_t)(window->kernel_w - 1) * window->dilation_w + 1;
+    int64_t most = MN_S8_BAND / (columns * plan->inputs); /* rows that fit */
+    int64_t rows = most < span ? 0 : (most - span) / window->stride_h + 1;
+    mn_s8_cut cut;
+    cut.runs = window->dilation_w == 1 ? 1 : window->kernel_w;
+    cut.run = window->dilation_w == 1 ? plan->row : plan->inputs;
+    cut.words = (cut.run + MN_S8_STEP - 1) / MN_S8_STEP;
+    cut.steps = window->kernel_h * cut.runs * cut.words;
+    cut.columns = rows == 0 ? 0 : (int32_t)columns;
+    cut.width = cut.columns * plan->inputs;
+    cut.rows = rows < window->out_h ? (int32_t)rows : window->out_h;
+    return cut;
+}
+
+/* An element of the image as the sums take it. */
+static inline mn_s8_element mn_s8_widen(int8_t x, int32_t zero)
+{
 #if defined(MN_S8_VNNI)
-    memcpy(&word, row + k, (size_t)(size - k < 4 ? size - k : 4));
-    return (int32_t)((uint32_t)word ^ 0x80808080u);
+    (void)zero;
+    return (uint8_t)((uint8_t)x ^ 0x80u);
 #else
-    word = row[k] & 0xffff;
-    return k + 1 < size ? (int32_t)((uint32_t)row[k + 1] << 16 | (uint32_t)word) : word;
+    return (int16_t)(x - zero);
 #endif
 }
 
+/* Weights k on of a run as one word; `size`: how many it has. */
+static inline int32_t mn_s8_word(const int8_t *run, int32_t k, int32_t size)
+{
+    int32_t word = 0;
+#if defined(MN_S8_VNNI)
+    if (size - k >= 4)
+        memcpy(&word, run + k, 4);
+    else
+        memcpy(&word, run + k, (size_t)(size - k));
+    return word;
+#else
+    word = run[k] & 0xffff;
+    return k + 1 < size ? (int32_t)((uint32_t)run[k + 1] << 16 | (uint32_t)word) : word;
+#endif
+}
+
+/* What is too much in a sum of products with this filter. */
+static inline int32_t mn_s8_excess(const int8_t *weights, int32_t size, int32_t zero)
+{
+    int32_t sum = 0; /* at most 127 * 4096 in magnitude */
+#if defined(MN_S8_VNNI)
+    int32_t k;
+    for (k = 0; k < size; k++)
+        sum += weights[k];
+    sum *= 128 + zero;
+#else
+    (void)weights, (void)size, (void)zero;
+#endif
+    return sum;
+}
+
 /* Outputs [o, o + live) to a block and its weights (steps, lanes). */
-static void mn_s8_pack(const mn_s8_filter *filter,
-                       int32_t size,
-                       int32_t zero,
+static void mn_s8_pack(const mn_s8_conv_plan *plan,
+                       const mn_s8_cut *cut,
                        int32_t o,
                        mn_s8_block *block,
                        int32_t *weights)
 {
-    int32_t lane, k;
+    const mn_s8_filter *filter = plan->filter;
+    int32_t lane, r, k;
     for (lane = 0; lane < MN_S8_LANES; lane++) {
         int32_t live = lane < block->live;
-        const int8_t *row = filter->weights + (live ? o + lane : o) * size;
-        int32_t sum = 0; /* at most 127 * 4096 in magnitude */
-        for (k = 0; k < size; k += MN_S8_STEP)
-            weights[k / MN_S8_STEP * MN_S8_LANES + lane] = mn_s8_word(row, k, size);
-#if defined(MN_S8_VNNI)
-        for (k = 0; k < size; k++)
-            sum += row[k];
-        sum *= zero;
-#else
-        (void)zero;
-#endif
-        block->start[lane] = live ? filter->bias[o + lane] - sum : 0;
+        const int8_t *row = filter->weights + (live ? o + lane : o) * plan->size;
+        int32_t *to = weights + lane;
+        for (r = 0; r < plan->window->kernel_h * cut->runs; r++)
+            for (k = 0; k < cut->run; k += MN_S8_STEP, to += MN_S8_LANES)
+                *to = mn_s8_word(row + r * cut->run, k, cut->run);
+        block->start[lane] =
+            live ? filter->bias[o + lane] - mn_s8_excess(row, plan->size, plan->window->in_zero)
+                 : 0;
         block->multiplier[lane] = live ? filter->multiplier[o + lane] : 0;
         block->shift[lane & 1][lane / 2] = live ? filter->shift[o + lane] : 1;
     }
 }
 
-/* The window of output pixel p in group g, and with VNNI 128 times its sum. */
-static int32_t mn_s8_stage_fill(
-    const mn_s8_conv_plan *plan, const int8_t *in, int32_t g, int32_t p, int32_t *words)
+/* One row of a band: `from` is at the group's first channel of the image's row, NULL outside. */
+static void mn_s8_band_row(const mn_s8_conv_plan *plan,
+                           const mn_s8_cut *cut,
+                           const int8_t *from,
+                           mn_s8_element *to)
 {
     const mn_s8_window *window = plan->window;
-    mn_s8_taps taps = mn_s8_clip(window, p / window->out_w, p % window->out_w);
-    const int8_t *from =
-        in + (taps.y * window->in_w + taps.x) * window->in_stride + g * plan->inputs;
-    int32_t inside = (taps.kx_end - taps.kx) * plan->inputs;
-    int32_t run = plan->side_by_side ? inside : plan->inputs;
-    int32_t steps = (plan->size + MN_S8_STEP - 1) / MN_S8_STEP;
-    int8_t bytes[MN_S8_STEPS * 4];
-    int32_t sum = 0;
+    const int32_t zero = window->in_zero;
+    const mn_s8_element padding = mn_s8_widen((int8_t)zero, zero);
+    int32_t left = from == NULL ? cut->columns : window->pad_left;
+    int32_t pixels, k, p;
+    left = left < cut->columns ? left : cut->columns;
+    pixels = cut->columns - left < window->in_w ? cut->columns - left : window->in_w;
+    for (k = 0; k < left * plan->inputs; k++)
+        to[k] = padding;
+    to += left * plan->inputs;
+    if (window->in_stride == plan->inputs) {
+        for (k = 0; k < pixels * plan->inputs; k++)
+            to[k] = mn_s8_widen(from[k], zero);
+    } else {
+        for (p = 0; p < pixels; p++)
+            for (k = 0; k < plan->inputs; k++)
+                to[p * plan->inputs + k] = mn_s8_widen(from[p * window->in_stride + k], zero);
+    }
+    for (k = pixels * plan->inputs; k < (cut->columns - left) * plan->inputs; k++)
+        to[k] = padding;
+}
+
+/* The input of output rows [y, y + rows), of the group whose first channel is at `in`. */
+static void mn_s8_band_fill(const mn_s8_conv_plan *plan,
+                            const mn_s8_cut *cut,
+                            const int8_t *in,
+                            int32_t y,
+                            int32_t rows,
+                            mn_s8_element *band)
+{
+    const mn_s8_window *window = plan->window;
+    int32_t first = y * window->stride_h - window->pad_top;
+    int32_t count = (rows - 1) * window->stride_h + (window->kernel_h - 1) * window->dilation_h + 1;
     int32_t r, k;
-    if (inside != plan->row || taps.ky_end - taps.ky != window->kernel_h)
-        memset(bytes, window->in_zero, (size_t)plan->size);
-    for (r = taps.ky; r < taps.ky_end; r++) {
-        int8_t *to = bytes + r * plan->row + taps.kx * plan->inputs;
-        for (k = 0; k < inside; k += run)
-            memcpy(to + k, from + k / run * plan->column_step, (size_t)run);
-        from += plan->row_step;
-    }
+    for (r = first; r < first + count; r++, band += cut->width)
+        mn_s8_band_row(plan,
+                       cut,
+                       r >= 0 && r < window->in_h ? in + r * window->in_w * window->in_stride
+                                                  : NULL,
+                       band);
+    for (k = 0; k < MN_S8_STEP; k++) /* the last run's last word ends here */
+        band[k] = 0;
+}
+
 #if defined(MN_S8_VNNI)
-    memset(bytes + plan->size, 0, (size_t)(steps * 4 - plan->size));
-    for (k = 0; k < steps * 4; k++)
-        sum += bytes[k];
-    memcpy(words, bytes, (size_t)steps * 4);
-#else
-    bytes[plan->size] = (int8_t)window->in_zero;
-    for (k = 0; k < steps; k++) {
-        int32_t first = bytes[2 * k] - window->in_zero;
-        int32_t second = bytes[2 * k + 1] - window->in_zero;
-        words[k] = (int32_t)((uint32_t)second << 16 | ((uint32_t)first & 0xffffu));
+
+static inline mn_s8_lanes mn_s8_step(mn_s8_lanes sum, mn_s8_lanes weights, int32_t word)
+{
+    return _mm512_dpbusd_epi32(sum, _mm512_set1_epi32(word), weights);
+}
+
+static inline mn_s8_lanes mn_s8_load(const void *from)
+{
+    return _mm512_loadu_si512(from);
+}
+
+/* Eight products of 64 bits to outputs of 64 bits. */
+static inline __m512i
+mn_s8_scale8(__m512i product, const int64_t *shifts, const mn_s8_window *window)
+{
+    __m512i shift = mn_s8_load(shifts);
+    __m512i one = _mm512_set1_epi64(1);
+    __m512i half = _mm512_maskz_sllv_epi64(MN_S8_ALL, one, _mm512_sub_epi64(shift, one));
+    __m512i value = _mm512_maskz_srav_epi64(MN_S8_ALL, _mm512_add_epi64(product, half), shift);
+    value = _mm512_add_epi64(value, _mm512_set1_epi64(window->out_zero));
+    value = _mm512_maskz_max_epi64(MN_S8_ALL, value, _mm512_set1_epi64(window->low));
+    return _mm512_maskz_min_epi64(MN_S8_ALL, value, _mm512_set1_epi64(window->high));
+}
+
+/* All outputs of a block at one pixel. */
+static inline void
+mn_s8_store(mn_s8_lanes sums, const mn_s8_block *block, const mn_s8_window *window, int8_t *out)
+{
+    __m512i factor = mn_s8_load(block->multiplier);
+    __m512i even = _mm512_maskz_mul_epi32(MN_S8_ALL, sums, factor);
+    __m512i odd = _mm512_maskz_mul_epi32(MN_S8_ALL,
+                                         _mm512_maskz_srli_epi64(MN_S8_ALL, sums, 32),
+                                         _mm512_maskz_srli_epi64(MN_S8_ALL, factor, 32));
+    __m128i bytes;
+    even = mn_s8_scale8(even, block->shift[0], window);
+    odd = mn_s8_scale8(odd, block->shift[1], window);
+    even = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_maskz_slli_epi64(MN_S8_ALL, odd, 32));
+    bytes = _mm512_maskz_cvtepi32_epi8(0xffff, even);
+    if (block->live == MN_S8_LANES) {
+        _mm_storeu_si128((__m128i *)(void *)out, bytes);
+    } else {
+        int8_t rest[16];
+        _mm_storeu_si128((__m128i *)(void *)rest, bytes);
+        memcpy(out, rest, (size_t)block->live);
     }
-#endif
-    return (int32_t)((uint32_t)sum * 128u);
+}
+
+#else
+
+static inline mn_s8_lanes mn_s8_step(mn_s8_lanes sum, mn_s8_lanes weights, int32_t word)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(weights, _mm256_set1_epi32(word)));
+}
+
+static inline mn_s8_lanes mn_s8_load(const void *from)
+{
+    return _mm256_loadu_si256((const __m256i *)from);
 }
 
 /* Four products of 64 bits to outputs of 64 bits: AVX2 has no arithmetic shift of these, so they
@@ -130,7 +257,7 @@ static int32_t mn_s8_stage_fill(
 static inline __m256i
 mn_s8_scale4(__m256i product, const int64_t *shifts, const mn_s8_window *window)
 {
-    __m256i shift = _mm256_loadu_si256((const __m256i *)(const void *)shifts);
+    __m256i shift = mn_s8_load(shifts);
     __m256i one = _mm256_set1_epi64x(1);
     __m256i sign = _mm256_set1_epi64x(INT64_MIN);
     __m256i low = _mm256_set1_epi64x(window->low);
@@ -143,138 +270,125 @@ mn_s8_scale4(__m256i product, const int64_t *shifts, const mn_s8_window *window)
     return _mm256_blendv_epi8(value, high, _mm256_cmpgt_epi64(value, high));
 }
 
-/* Eight outputs of a block, from lane `first` on. */
-static inline void mn_s8_store8(
-    __m256i sums, const mn_s8_block *block, int32_t first, const mn_s8_window *window, int8_t *out)
+/* All outputs of a block at one pixel. */
+static inline void
+mn_s8_store(mn_s8_lanes sums, const mn_s8_block *block, const mn_s8_window *window, int8_t *out)
 {
-    const int32_t *factors = block->multiplier + first;
-    __m256i factor = _mm256_loadu_si256((const __m256i *)(const void *)factors);
+    __m256i factor = mn_s8_load(block->multiplier);
     __m256i even = _mm256_mul_epi32(sums, factor);
     __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(sums, 32), _mm256_srli_epi64(factor, 32));
     __m128i bytes;
-    even = mn_s8_scale4(even, block->shift[0] + first / 2, window);
-    odd = mn_s8_scale4(odd, block->shift[1] + first / 2, window);
+    even = mn_s8_scale4(even, block->shift[0], window);
+    odd = mn_s8_scale4(odd, block->shift[1], window);
     even = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
     bytes = _mm_packs_epi32(_mm256_castsi256_si128(even), _mm256_extracti128_si256(even, 1));
     bytes = _mm_packs_epi16(bytes, bytes);
-    if (block->live - first >= 8) {
-        _mm_storel_epi64((__m128i *)(void *)(out + first), bytes);
-    } else if (block->live > first) {
+    if (block->live == MN_S8_LANES) {
+        _mm_storel_epi64((__m128i *)(void *)out, bytes);
+    } else {
         int8_t rest[16];
         _mm_storeu_si128((__m128i *)(void *)rest, bytes);
-        memcpy(out + first, rest, (size_t)(block->live - first));
+        memcpy(out, rest, (size_t)block->live);
     }
-}
-
-#if defined(MN_S8_VNNI)
-
-static inline __m512i mn_s8_step(__m512i sum, __m512i weights, int32_t word)
-{
-    return _mm512_dpbusd_epi32(sum, weights, _mm512_set1_epi32(word));
-}
-
-static inline mn_s8_lanes mn_s8_load(const int32_t *from)
-{
-    return _mm512_loadu_si512((const void *)from);
-}
-
-static inline void mn_s8_store(
-    __m512i sums, int32_t minus, const mn_s8_block *block, const mn_s8_window *window, int8_t *out)
-{
-    sums = _mm512_sub_epi32(sums, _mm512_set1_epi32(minus));
-    mn_s8_store8(_mm512_castsi512_si256(sums), block, 0, window, out);
-    mn_s8_store8(_mm512_extracti64x4_epi64(sums, 1), block, 8, window, out);
-}
-
-#else
-
-static inline __m256i mn_s8_step(__m256i sum, __m256i weights, int32_t word)
-{
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(weights, _mm256_set1_epi32(word)));
-}
-
-static inline mn_s8_lanes mn_s8_load(const int32_t *from)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)from);
-}
-
-static inline void mn_s8_store(
-    __m256i sums, int32_t minus, const mn_s8_block *block, const mn_s8_window *window, int8_t *out)
-{
-    (void)minus;
-    mn_s8_store8(sums, block, 0, window, out);
 }
 
 #endif
 
-/* One block at eight pixels from p on, as many of which as there are. */
-static void mn_s8_stage_tile(const mn_s8_stage *stage,
-                             const mn_s8_block *block,
+/* Sums of one block at eight pixels whose windows begin at `at`. */
+static inline void mn_s8_sum(const mn_s8_conv_plan *plan,
+                             const mn_s8_cut *cut,
                              const int32_t *weights,
-                             int32_t steps,
-                             const mn_s8_window *window,
-                             int32_t p)
+                             const mn_s8_element *const at[MN_S8_PIXELS],
+                             mn_s8_lanes sums[MN_S8_PIXELS])
 {
-    int32_t pixels = window->out_h * window->out_w - p;
-    mn_s8_lanes sums[MN_S8_PIXELS];
-    int32_t s, i;
-    for (i = 0; i < MN_S8_PIXELS; i++)
-        sums[i] = mn_s8_load(block->start);
-    for (s = 0; s < steps; s++) {
-        mn_s8_lanes w = mn_s8_load(weights + s * MN_S8_LANES);
-        for (i = 0; i < MN_S8_PIXELS; i++)
-            sums[i] = mn_s8_step(sums[i], w, stage->columns[i][s]);
+    int32_t r, k, i;
+    for (r = 0; r < plan->window->kernel_h * cut->runs; r++) {
+        int32_t offset = r / cut->runs * plan->window->dilation_h * cut->width +
+                         r % cut->runs * plan->window->dilation_w * plan->inputs;
+        for (k = 0; k < cut->words; k++, offset += MN_S8_STEP, weights += MN_S8_LANES) {
+            mn_s8_lanes w = mn_s8_load(weights);
+            for (i = 0; i < MN_S8_PIXELS; i++) {
+                int32_t word;
+                memcpy(&word, at[i] + offset, sizeof word);
+                sums[i] = mn_s8_step(sums[i], w, word);
+            }
+        }
     }
-    for (i = 0; i < MN_S8_PIXELS && i < pixels; i++)
-        mn_s8_store(sums[i],
-                    stage->column_sums[i],
-                    block,
-                    window,
-                    block->out + (p + i) * window->out_stride);
 }
 
-/* True when it did the convolution; filters may be too large, or too few. */
+/* All blocks at output pixels [p, p + MN_S8_PIXELS) of a band that begins with pixel `first` and
+ * has `count`. */
+static void mn_s8_stage_tile(const mn_s8_conv_plan *plan,
+                             const mn_s8_cut *cut,
+                             const mn_s8_stage *stage,
+                             int32_t blocks,
+                             int32_t first,
+                             int32_t count,
+                             int32_t p)
+{
+    const mn_s8_window *window = plan->window;
+    const mn_s8_element *at[MN_S8_PIXELS];
+    mn_s8_lanes sums[MN_S8_PIXELS];
+    int32_t live = count - p < MN_S8_PIXELS ? count - p : (int32_t)MN_S8_PIXELS;
+    int32_t b, i;
+    for (i = 0; i < MN_S8_PIXELS; i++) {
+        int32_t pixel = i < live ? p + i : p;
+        at[i] = stage->band + pixel / window->out_w * window->stride_h * cut->width +
+                pixel % window->out_w * window->stride_w * plan->inputs;
+    }
+    for (b = 0; b < blocks; b++) {
+        const mn_s8_block *block = &stage->blocks[b];
+        int8_t *out = block->out + (first + p) * window->out_stride;
+        for (i = 0; i < MN_S8_PIXELS; i++)
+            sums[i] = mn_s8_load(block->start);
+        mn_s8_sum(plan, cut, stage->weights + b * cut->steps * MN_S8_LANES, at, sums);
+        for (i = 0; i < live; i++)
+            mn_s8_store(sums[i], block, window, out + i * window->out_stride);
+    }
+}
+
+/* Blocks of outputs from `first` on, up to the end of group g; returns how many there is room for.
+ */
+static int32_t mn_s8_stage_pack(const mn_s8_conv_plan *plan,
+                                const mn_s8_cut *cut,
+                                int32_t first,
+                                int32_t g,
+                                int8_t *out,
+                                mn_s8_stage *stage)
+{
+    const int32_t words = cut->steps * MN_S8_LANES;
+    int32_t end = (g + 1) * plan->outputs;
+    int32_t count = 0;
+    for (; first < end && count < MN_S8_BLOCKS && (count + 1) * words <= MN_S8_WORDS; count++) {
+        mn_s8_block *block = &stage->blocks[count];
+        block->live = end - first < MN_S8_LANES ? end - first : (int32_t)MN_S8_LANES;
+        block->out = out + first;
+        mn_s8_pack(plan, cut, first, block, stage->weights + count * words);
+        first += block->live;
+    }
+    return count;
+}
+
+/* True when it did the convolution; filters or rows may be too large, or outputs too few. */
 static int32_t mn_s8_conv_staged(const mn_s8_conv_plan *plan, const int8_t *in, int8_t *out)
 {
     mn_s8_stage stage;
     const mn_s8_window *window = plan->window;
-    int32_t pixels = window->out_h * window->out_w;
-    int32_t steps = (plan->size + MN_S8_STEP - 1) / MN_S8_STEP;
-    int32_t first, group_end, b, p, i;
-    if (steps > MN_S8_STEPS || plan->outputs < 3)
+    const mn_s8_cut cut = mn_s8_cut_make(plan);
+    int32_t first, y, p;
+    if (cut.rows == 0 || cut.steps > MN_S8_WORDS / MN_S8_LANES || plan->outputs < 3)
         return 0;
     for (first = 0; first < window->out_c;) {
         int32_t g = first / plan->outputs;
-        int32_t count = 0;
-        group_end = (g + 1) * plan->outputs;
-        while (first < group_end && count < MN_S8_BLOCKS &&
-               (count + 1) * steps * MN_S8_LANES <= MN_S8_WORDS) {
-            mn_s8_block *block = &stage.blocks[count];
-            int32_t rest = group_end - first;
-            block->live = rest < MN_S8_LANES ? rest : (int32_t)MN_S8_LANES;
-            block->out = out + first;
-            mn_s8_pack(plan->filter,
-                       plan->size,
-                       window->in_zero,
-                       first,
-                       block,
-                       stage.weights + count++ * steps * MN_S8_LANES);
-            first += block->live;
+        int32_t blocks = mn_s8_stage_pack(plan, &cut, first, g, out, &stage);
+        for (y = 0; y < window->out_h; y += cut.rows) {
+            int32_t rows = window->out_h - y < cut.rows ? window->out_h - y : cut.rows;
+            int32_t count = rows * window->out_w;
+            mn_s8_band_fill(plan, &cut, in + g * plan->inputs, y, rows, stage.band);
+            for (p = 0; p < count; p += MN_S8_PIXELS)
+                mn_s8_stage_tile(plan, &cut, &stage, blocks, y * window->out_w, count, p);
         }
-        for (p = 0; p < pixels; p += MN_S8_PIXELS) {
-            for (i = 0; i < MN_S8_PIXELS; i++)
-                if (i == 0 || p + i < pixels)
-                    stage.column_sums[i] = mn_s8_stage_fill(plan, in, g, p + i, stage.columns[i]);
-                else
-                    memcpy(stage.columns[i], stage.columns[0], (size_t)steps * 4);
-            for (b = 0; b < count; b++)
-                mn_s8_stage_tile(&stage,
-                                 &stage.blocks[b],
-                                 stage.weights + b * steps * MN_S8_LANES,
-                                 steps,
-                                 window,
-                                 p);
-        }
+        first += (blocks - 1) * MN_S8_LANES + stage.blocks[blocks - 1].live;
     }
     return 1;
 }

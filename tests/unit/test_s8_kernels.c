@@ -103,6 +103,29 @@ static void test_large_conv(void **state)
     }
 }
 
+/* Images of several bands, then rows of which no band fits the stack (mn_s8_x86.h). */
+static void test_large_images(void **state)
+{
+    (void)state;
+    mn_random random = mn_random_make(1, 8);
+    for (int round = 0; round < 16; round++) {
+        mn_s8_window w;
+        do
+            w = random_window(&random, 48, 5);
+        while (w.out_h < 12 || w.out_w < 12);
+        set_channels(&random, &w, between(&random, 30, 70), between(&random, 3, 9));
+        check_conv(&random, &w, round);
+    }
+    for (int round = 0; round < 4; round++) {
+        mn_s8_window w = random_window(&random, 3, 2);
+        int32_t more = between(&random, 300, 500);
+        w.in_w += more * w.stride_w;
+        w.out_w += more;
+        set_channels(&random, &w, between(&random, 170, 200), between(&random, 3, 5));
+        check_conv(&random, &w, round);
+    }
+}
+
 /* Every product at its largest, in windows as large as the header allows. */
 static void test_largest_sums(void **state)
 {
@@ -395,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_conv),
         cmocka_unit_test(test_one_by_one),
         cmocka_unit_test(test_large_conv),
+        cmocka_unit_test(test_large_images),
         cmocka_unit_test(test_largest_sums),
         cmocka_unit_test(test_depthwise),
         cmocka_unit_test(test_pools),
