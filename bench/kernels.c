@@ -1,20 +1,34 @@
 /*
  * Times the int8 kernels on one thread: the layers of a ResNet-8 (MLPerf Tiny's shape: 32x32x3 in,
  * 78 thousand parameters, 12.5 million multiply-adds) and the whole inference, with each set of
- * instructions that this processor has. Prints the least of many runs: the machine may be shared.
- * Weights are arbitrary; no kernel's time depends on them. The instructions of the same kernels on
- * Cortex-M are counted by target_kernels.py.
+ * instructions that this processor has. Prints the least of many runs: the machine may be shared;
+ * of the whole inference the median, too. Weights are arbitrary; no kernel's time depends on them.
+ * The instructions of the same kernels on Cortex-M are counted by target_kernels.py.
  *
- * Usage: kernels [RUNS]     default 300
+ * Usage: kernels [RUNS [MODEL]]     default 300
+ *
+ * MODEL, a model of that shape (examples/resnet8.json, trained), is timed in ONNX Runtime as well,
+ * in float32 on one thread: the median of as many runs as onnxruntime.py makes, and the ratio to
+ * it.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "kernels/table.h"
+#include "train_process.h"
 
-enum { SIDE = 32, VALUE = SIDE * SIDE * 16, WEIGHTS = 3 * 3 * 64 * 64, OUTPUTS = 64, LAYERS = 14 };
+enum {
+    SIDE = 32,
+    VALUE = SIDE * SIDE * 16,
+    WEIGHTS = 3 * 3 * 64 * 64,
+    OUTPUTS = 64,
+    LAYERS = 14,
+    MOST_SETS = 4
+};
 
 /* Three values in turns, as residual connections need; tables that every layer shares. */
 typedef struct buffers {
@@ -130,8 +144,16 @@ static long macs_of(const layer *l)
     return side * side * l->out_c * l->kernel * l->kernel * l->in_c;
 }
 
-/* least[LAYERS] is the whole inference. */
-static void time_set(const mn__s8_kernels *set, buffers *b, int runs, double least[LAYERS + 1])
+static int ascending(const void *a, const void *b)
+{
+    const double *x = a;
+    const double *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* least[LAYERS] is the whole inference. `whole` has room for all runs; its median is returned. */
+static double
+time_set(const mn__s8_kernels *set, buffers *b, int runs, double *whole, double least[LAYERS + 1])
 {
     for (int i = 0; i <= LAYERS; i++)
         least[i] = 1e30;
@@ -139,8 +161,8 @@ static void time_set(const mn__s8_kernels *set, buffers *b, int runs, double lea
         double start = now_us();
         for (int i = 0; i < LAYERS; i++)
             run_layer(set, &resnet8[i], b);
-        double whole = now_us() - start;
-        least[LAYERS] = whole < least[LAYERS] ? whole : least[LAYERS];
+        whole[run] = now_us() - start;
+        least[LAYERS] = whole[run] < least[LAYERS] ? whole[run] : least[LAYERS];
         for (int i = 0; i < LAYERS; i++) {
             start = now_us();
             run_layer(set, &resnet8[i], b);
@@ -148,6 +170,8 @@ static void time_set(const mn__s8_kernels *set, buffers *b, int runs, double lea
             least[i] = once < least[i] ? once : least[i];
         }
     }
+    qsort(whole, (size_t)runs, sizeof *whole, ascending);
+    return whole[runs / 2];
 }
 
 static void print_line(const char *name, long macs, const double *least, int sets, int line)
@@ -160,15 +184,11 @@ static void print_line(const char *name, long macs, const double *least, int set
     printf("\n");
 }
 
-int main(int argc, char **argv)
+static buffers *make_buffers(void)
 {
-    static double least[4 * (LAYERS + 1)];
-    int runs = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 300;
-    buffers *b = runs > 0 ? calloc(1, sizeof *b) : NULL;
-    long macs = 0;
-    int sets = 0;
+    buffers *b = calloc(1, sizeof *b);
     if (b == NULL)
-        return 1;
+        return NULL;
     for (int i = 0; i < VALUE; i++)
         b->value[0][i] = (int8_t)(i * 37 + i / 11);
     for (int i = 0; i < WEIGHTS; i++)
@@ -177,9 +197,45 @@ int main(int argc, char **argv)
         b->multiplier[i] = 1500000000 + i;
         b->shift[i] = 40;
     }
+    return b;
+}
+
+/* Prints how long ONNX Runtime takes for `model`, and the ratio of ours to it. */
+static bool print_peer(const char *model, double ours_us)
+{
+    const char *const arguments[] = {
+        "python3", MN_SOURCE_ROOT "/bench/onnxruntime.py", model, NULL};
+    mn_bench_process peer = {0};
+    mn_error err;
+    char line[512] = "";
+    if (mn_bench_process_start(&(mn_bench_call){.arguments = arguments}, &peer, &err) != MN_OK) {
+        fprintf(stderr, "onnxruntime.py: %s\n", err.message);
+        return false;
+    }
+    bool said = mn_bench_process_line(&peer, line, sizeof line);
+    double us = strtod(line, NULL);
+    if (!mn_bench_process_end(&peer) || !said || !(us > 0.0))
+        return false;
+    printf("ONNX Runtime, float32: %s\n", line + strspn(line, " "));
+    printf("median of ours, int8, over its median: %.2f\n", ours_us / us);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static double least[MOST_SETS * (LAYERS + 1)];
+    double medians[MOST_SETS];
+    int runs = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 300;
+    buffers *b = make_buffers();
+    double *whole = runs > 0 ? calloc((size_t)runs, sizeof *whole) : NULL;
+    long macs = 0;
+    int sets = 0;
+    bool good = b != NULL && whole != NULL;
+    if (!good)
+        goto done;
     printf("%-20s %9s", "us, and 10^9 macs/s", "macs");
-    for (; sets < 4 && mn__s8_set(sets) != NULL; sets++) {
-        time_set(mn__s8_set(sets), b, runs, least + sets * (LAYERS + 1));
+    for (; sets < MOST_SETS && mn__s8_set(sets) != NULL; sets++) {
+        medians[sets] = time_set(mn__s8_set(sets), b, runs, whole, least + sets * (LAYERS + 1));
         printf("  %15s", mn__s8_set(sets)->name);
     }
     printf("\n");
@@ -188,6 +244,14 @@ int main(int argc, char **argv)
         macs += macs_of(&resnet8[i]);
     }
     print_line("whole inference", macs, least, sets, LAYERS);
+    printf("%-30s", "median of it");
+    for (int i = 0; i < sets; i++)
+        printf("  %9.1f      ", medians[i]);
+    printf("\n");
+    qsort(medians, (size_t)sets, sizeof *medians, ascending);
+    good = argc < 3 || print_peer(argv[2], medians[0]);
+done:
+    free(whole);
     free(b);
-    return 0;
+    return good ? 0 : 1;
 }
