@@ -128,15 +128,6 @@ static inline void mn_s8_column_finish(const mn_s8_column *column, int32_t size)
                                 MN_S8_TILE_HALF("r2", "r10", "r11") "cmp r0, lr\n"                 \
                                                                     "bne 1b\n"
 
-/* True where the code below can make outputs. */
-static inline int32_t mn_s8_tile_fits(const mn_s8_filter *filter, int32_t outputs)
-{
-    int32_t o = 0;
-    while (o < outputs && filter->shift[o] > 32)
-        o++;
-    return o == outputs;
-}
-
 /* Pairs of outputs at two pixels, from the columns to the bytes. The order of the members is that
  * in which the code loads them. */
 typedef struct mn_s8_pairs {
@@ -250,12 +241,6 @@ static inline void mn_s8_column_dot(
 }
 
 #else
-
-static inline int32_t mn_s8_tile_fits(const mn_s8_filter *filter, int32_t outputs)
-{
-    (void)filter, (void)outputs;
-    return 0;
-}
 
 /* One pixel behind the other. */
 static inline int16_t *mn_s8_column_second(int16_t *columns, int32_t size)

@@ -13,6 +13,7 @@ void mn_s8_depthwise(const int8_t *in,
                      void *scratch,
                      const mn_s8_window *window)
 {
+    int32_t fits = mn_s8_tile_fits(filter, window->out_c);
     int32_t y, x;
     (void)scratch;
     for (y = 0; y < window->out_h; y++) {
@@ -25,8 +26,12 @@ void mn_s8_depthwise(const int8_t *in,
             patch.columns = taps.kx_end - taps.kx;
             patch.row_step = window->dilation_h * window->in_w * window->in_stride;
             patch.column_step = window->dilation_w * window->in_stride;
-            mn_s8_depthwise_pixel(
-                &patch, 1, filter, window, out + (y * window->out_w + x) * window->out_stride);
+            mn_s8_depthwise_pixel(&patch,
+                                  1,
+                                  filter,
+                                  fits,
+                                  window,
+                                  out + (y * window->out_w + x) * window->out_stride);
         }
     }
 }

@@ -54,7 +54,7 @@ static int32_t mn_s8_cut(const int8_t *data,
                          const mn_s8_window *window,
                          const mn_s8_taps *taps,
                          int32_t y,
-                         mn_s8_patch patches[3])
+                         mn_s8_patch patches[MN_S8_PATCHES])
 {
     int32_t ring_rows = mn_s8_ring_rows(window);
     int32_t count = 0;
@@ -89,16 +89,17 @@ void mn_s8_depthwise_in_place(int8_t *data,
     int32_t ring_rows = mn_s8_ring_rows(window);
     int8_t *ring = (int8_t *)scratch;
     int32_t row_count = window->in_w * window->in_c;
+    int32_t fits = mn_s8_tile_fits(filter, window->out_c);
     int32_t y, x;
     for (y = 0; y < window->in_h; y++) {
         if (ring_rows > 0)
             mn_s8_keep_row(data, ring + y % ring_rows * row_count, window, y);
         for (x = 0; x < window->in_w; x++) {
             mn_s8_taps taps = mn_s8_clip(window, y, x);
-            mn_s8_patch patches[3];
+            mn_s8_patch patches[MN_S8_PATCHES];
             int32_t count = mn_s8_cut(data, ring, filter->weights, window, &taps, y, patches);
             int8_t *to = data + (y * window->in_w + x) * window->in_stride;
-            mn_s8_depthwise_pixel(patches, count, filter, window, to);
+            mn_s8_depthwise_pixel(patches, count, filter, fits, window, to);
         }
     }
 }

@@ -111,6 +111,21 @@ mn_s8_output(int32_t sum, const mn_s8_filter *filter, int32_t o, const mn_s8_win
     return mn_s8_clamp(value + window->out_zero, window->low, window->high);
 }
 
+/* True where assembly can make outputs of these sums: no shift asks for more than the upper word of
+ * a product. */
+static inline int32_t mn_s8_tile_fits(const mn_s8_filter *filter, int32_t outputs)
+{
+#if defined(MN_S8_DSP)
+    int32_t o = 0;
+    while (o < outputs && filter->shift[o] > 32)
+        o++;
+    return o == outputs;
+#else
+    (void)filter, (void)outputs;
+    return 0;
+#endif
+}
+
 /* ---- four inner products --------------------------------------------------------------------- */
 
 /* Where the weights of four outputs begin; past the `live` last ones the last row is repeated, so
