@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
-"""The int8 kernels on their targets: each file compiles without a warning for every core, as C99 and
-as C++11, and the kernels give the bytes that they give on the host (s8_cases.c under QEMU).
+"""The int8 kernels on their targets: each file compiles without a warning for every core, and the one
+with intrinsics of hosts for theirs, as C99 and as C++11, and the kernels give the bytes that they
+give on the host (s8_cases.c under QEMU).
 
 Exits 77, which Meson counts as skipped, when a compiler or QEMU is missing and nothing else failed.
 """
 import pathlib
+import platform
 import sys
 import tempfile
 
 import targets
 
+HOST_SETS = [["-mavx2"], ["-mavx2", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq",
+                          "-mavx512vnni"]]
 WARNINGS = ["-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding"]
 
 
-def compile_all(compiler, flags, output):
+def compile_all(compiler, flags, output, kernels=tuple(targets.KERNELS)):
     good = True
-    for kernel in targets.KERNELS:
+    for kernel in kernels:
         for language in (["-x", "c", "-std=c99"], ["-x", "c++", "-std=c++11"]):
             done = targets.run([compiler, *flags, *WARNINGS, *language, "-I",
                                 str(targets.ROOT / "src"), "-c", str(kernel), "-o", str(output)])
@@ -51,6 +55,9 @@ def main():
     good, skipped = True, False
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
+        for flags in HOST_SETS if platform.machine() == "x86_64" else []:
+            good &= compile_all("cc", flags, folder / "object.o",
+                                [targets.ROOT / "src" / "kernels" / "mn_s8_conv.c"])
         if targets.has("arm-none-eabi-gcc"):
             for core, (flags, _, _) in targets.ARM.items():
                 good &= compile_all("arm-none-eabi-gcc", [*flags, "-mthumb"], folder / "object.o")
