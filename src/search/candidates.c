@@ -118,12 +118,32 @@ static int better_first(const void *a, const void *b)
 {
     const mn__entry *x = *(mn__entry *const *)a;
     const mn__entry *y = *(mn__entry *const *)b;
+    if (x->slow != y->slow)
+        return x->slow ? 1 : -1;
     if (x->rank_value != y->rank_value)
         return x->rank_value > y->rank_value ? -1 : 1;
     return strcmp(x->id, y->id);
 }
 
-mn_status mn__pool_choose(mn__pool *pool, const mn__ranker *ranker, uint32_t top_k, mn_error *err)
+static int less_effort_first(const void *a, const void *b)
+{
+    const mn__entry *x = *(mn__entry *const *)a;
+    const mn__entry *y = *(mn__entry *const *)b;
+    return (x->needs.effort > y->needs.effort) - (x->needs.effort < y->needs.effort);
+}
+
+static void mark_slow(mn__entry **entries, uint32_t count, double most_effort)
+{
+    if (count == 0)
+        return;
+    qsort(entries, count, sizeof(mn__entry *), less_effort_first);
+    double most = most_effort * entries[count / 2]->needs.effort;
+    for (uint32_t i = 0; i < count; i++)
+        entries[i]->slow = entries[i]->needs.effort > most;
+}
+
+mn_status mn__pool_choose(
+    mn__pool *pool, const mn__ranker *ranker, uint32_t top_k, double most_effort, mn_error *err)
 {
     mn__entry **fitting = mn_calloc(pool->count, sizeof(mn__entry *));
     mn__rankable *rankable = mn_calloc(pool->count, sizeof *rankable);
@@ -145,6 +165,7 @@ mn_status mn__pool_choose(mn__pool *pool, const mn__ranker *ranker, uint32_t top
     if (status == MN_OK) {
         for (uint32_t i = 0; i < count; i++)
             fitting[i]->rank_value = values[i];
+        mark_slow(fitting, count, most_effort);
         qsort(fitting, count, sizeof(mn__entry *), better_first);
         for (uint32_t i = 0; i < count && i < top_k; i++)
             fitting[i]->chosen = true;

@@ -15,6 +15,7 @@ typedef struct mn__entry {
     mn__needs needs;
     bool fits;
     double rank_value;
+    bool slow; /* to train, beside the others */
     bool chosen;
 } mn__entry;
 
@@ -30,8 +31,10 @@ mn_status mn__pool_make(mn__session *session, uint32_t round, mn__pool *ret_pool
 void mn__pool_done(mn__pool *pool);
 
 /* Ranks the entries that fit and marks the best `top_k` (UINT32_MAX: all) as chosen; equals in
- * order of id. */
-mn_status mn__pool_choose(mn__pool *pool, const mn__ranker *ranker, uint32_t top_k, mn_error *err);
+ * order of id. Entries that take more than `most_effort` (INFINITY: any) times the median effort of
+ * those that fit come behind all others. */
+mn_status mn__pool_choose(
+    mn__pool *pool, const mn__ranker *ranker, uint32_t top_k, double most_effort, mn_error *err);
 
 /* Puts all entries into the study, in one transaction. */
 mn_status mn__pool_store(mn__session *session, const mn__pool *pool, uint32_t round, mn_error *err);

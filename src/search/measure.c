@@ -4,6 +4,7 @@
 #include "search/measure.h"
 
 #include "memnet/deploy.h"
+#include "search/effort.h"
 #include "search/options.h"
 
 static mn_status deploy(const mn_genotype *genotype, mn_graph **ret_deployed, mn_error *err)
@@ -28,7 +29,8 @@ measure(const mn_genotype *genotype, const mn_plan_opts *opts, mn__needs *ret_ne
         *ret_needs = (mn__needs){.weights_bytes = plan->weights_bytes,
                                  .arena_bytes = plan->arena_bytes,
                                  .total_bytes = plan->total_bytes,
-                                 .macs = plan->macs};
+                                 .macs = plan->macs,
+                                 .effort = mn__train_effort(deployed)};
     mn_plan_free(plan);
     mn_graph_free(deployed);
     return status;

@@ -10,6 +10,7 @@
 
 typedef struct mn__needs {
     uint64_t weights_bytes, arena_bytes, total_bytes, macs;
+    double effort; /* of training, see effort.h */
 } mn__needs;
 
 mn_status mn__measure(const mn_genotype *genotype,

@@ -44,8 +44,8 @@ mn__pace_work(mn__session *session, const mn__pool *pool, mn__work_left *ret_wor
         mn_status status = mn_study_get_run(session->study, &key, &row, &known, err);
         if (status != MN_OK)
             return status;
-        work.all += (double)entry->needs.macs;
-        work.left += known ? 0.0 : (double)entry->needs.macs;
+        work.all += entry->needs.effort;
+        work.left += known ? 0.0 : entry->needs.effort;
     }
     *ret_work = work;
     return MN_OK;

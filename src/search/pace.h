@@ -1,6 +1,6 @@
 /*
  * How long rounds take, and whether another one fits the search's share of --time. A round's time
- * is taken to be in proportion to the multiply-adds of what it trains.
+ * is taken to be in proportion to the effort of what it trains (effort.h).
  */
 #ifndef MN_SEARCH_PACE_H
 #define MN_SEARCH_PACE_H
@@ -14,8 +14,8 @@ int64_t mn__pace_search_ms(const mn__session *session);
  * which its last finals were planned; 0: none were. */
 mn_status mn__pace_resume(mn__session *session, int64_t finals_ms, mn_error *err);
 
-/* Work of a round: the multiply-adds of all networks that are chosen, and of those among them that
- * the study has no training of yet. */
+/* Work of a round: the effort of all networks that are chosen, and of those among them that the
+ * study has no training of yet. */
 typedef struct mn__work_left {
     double all, left;
 } mn__work_left;

@@ -88,6 +88,13 @@ static mn_status decide(mn__session *session,
     return status;
 }
 
+/* Under `fast`, networks that take longer than so many medians to train give way to others: a round
+ * lasts as long as its slowest network, and trains eight for one that takes eight times as long. */
+static double most_effort(const mn_search_opts *opts)
+{
+    return opts->preset == MN_PRESET_PAPER ? (double)INFINITY : 2.0;
+}
+
 static uint32_t how_many(const mn_search_opts *opts, uint32_t round)
 {
     return opts->preset == MN_PRESET_PAPER && round / opts->bound_count < 2 ? UINT32_MAX
@@ -119,8 +126,10 @@ choose(mn__session *session, uint32_t round, mn__pool *pool, mn__learned *learne
     if (session->opts->strategy == MN_STRATEGY_AUGMENT_TRIM)
         status = mn__learned_make(session, round, learned, err);
     mn__ranker ranker = mn__ranker_learned(learned);
-    return status == MN_OK ? mn__pool_choose(pool, &ranker, how_many(session->opts, round), err)
-                           : status;
+    return status == MN_OK
+               ? mn__pool_choose(
+                     pool, &ranker, how_many(session->opts, round), most_effort(session->opts), err)
+               : status;
 }
 
 static mn_status train_and_decide(

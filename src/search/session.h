@@ -40,7 +40,7 @@ typedef struct mn__session {
     mn_train_opts finals; /* how finalists are, likewise */
     int64_t clock_start_ms, active_start_ms;
     int64_t round_ms;       /* that a round took; 0: not known */
-    double round_work;      /* multiply-adds of what it trained; 0: not known */
+    double round_work;      /* effort of what it trained; 0: not known */
     int64_t clock_saved_ms; /* when the active time was last stored */
     mn_progress progress;   /* what was last told to the caller */
 } mn__session;

@@ -1,6 +1,8 @@
 /* Candidates of rounds against plain re-computation, with a study and without any training. */
 #include "temporary.h"
 
+#include <math.h>
+
 #include "base/random.h"
 #include "search/candidates.h"
 #include "search/options.h"
@@ -169,7 +171,7 @@ static void test_rounds_add_up(void **state)
         assert_ok(mn__pool_make(&b->session, round, &pool, &err), &err);
         check_pool(b, &pool, known, known_count);
         assert_true(pool.over_bound > 0 && pool.over_bound < pool.count);
-        assert_ok(mn__pool_choose(&pool, &by_size, 5, &err), &err);
+        assert_ok(mn__pool_choose(&pool, &by_size, 5, (double)INFINITY, &err), &err);
         check_choice(&pool, 5);
         assert_ok(mn__pool_store(&b->session, &pool, round, &err), &err);
         for (uint32_t i = 0; i < pool.count && known_count < 3000; i++)
@@ -187,6 +189,37 @@ static void test_rounds_add_up(void **state)
     end(b);
 }
 
+/* Networks that are slow to train are chosen last, best first among themselves. */
+static void test_slow_networks_give_way(void **state)
+{
+    const mn__ranker by_size = mn__ranker_by_size();
+    mn_error err;
+    bench *b = begin(*state, half_bound(*state));
+    mn__pool pool = {0};
+    assert_ok(mn__pool_make(&b->session, 0, &pool, &err), &err);
+    const uint32_t fitting = pool.count - pool.over_bound;
+    assert_ok(mn__pool_choose(&pool, &by_size, 3, 1.0, &err), &err);
+    assert_int_equal(count_chosen(&pool), 3);
+    uint32_t slow = 0;
+    double most = 0.0;
+    for (uint32_t i = 0; i < pool.count; i++) {
+        const mn__entry *e = &pool.entries[i];
+        slow += e->slow;
+        assert_true(e->fits || !e->slow);
+        assert_false(e->slow && e->chosen);
+        if (e->fits && !e->slow && e->needs.effort > most)
+            most = e->needs.effort;
+    }
+    assert_true(slow > 0 && slow <= fitting / 2);
+    for (uint32_t i = 0; i < pool.count; i++)
+        if (pool.entries[i].fits)
+            assert_int_equal(pool.entries[i].slow, pool.entries[i].needs.effort > most);
+    assert_ok(mn__pool_choose(&pool, &by_size, fitting, 1.0, &err), &err);
+    assert_int_equal(count_chosen(&pool), fitting);
+    mn__pool_done(&pool);
+    end(b);
+}
+
 /* A round that was interrupted after its candidates were stored finds the same pool again, while
  * for the next round they are duplicates. */
 static void test_interrupted_round_is_the_same(void **state)
@@ -198,10 +231,10 @@ static void test_interrupted_round_is_the_same(void **state)
     mn__pool again = {0};
     mn__pool next = {0};
     assert_ok(mn__pool_make(&b->session, 0, &first, &err), &err);
-    assert_ok(mn__pool_choose(&first, &by_size, 7, &err), &err);
+    assert_ok(mn__pool_choose(&first, &by_size, 7, (double)INFINITY, &err), &err);
     assert_ok(mn__pool_store(&b->session, &first, 0, &err), &err);
     assert_ok(mn__pool_make(&b->session, 0, &again, &err), &err);
-    assert_ok(mn__pool_choose(&again, &by_size, 7, &err), &err);
+    assert_ok(mn__pool_choose(&again, &by_size, 7, (double)INFINITY, &err), &err);
     assert_int_equal(first.count, again.count);
     assert_int_equal(first.duplicate, again.duplicate);
     for (uint32_t i = 0; i < first.count; i++) {
@@ -224,9 +257,9 @@ static void test_stored_rows(void **state)
     bench *b = begin(*state, half_bound(*state));
     mn__pool pool = {0};
     assert_ok(mn__pool_make(&b->session, 0, &pool, &err), &err);
-    assert_ok(mn__pool_choose(&pool, &by_size, UINT32_MAX, &err), &err);
+    assert_ok(mn__pool_choose(&pool, &by_size, UINT32_MAX, (double)INFINITY, &err), &err);
     check_choice(&pool, UINT32_MAX);
-    assert_ok(mn__pool_choose(&pool, &by_size, 0, &err), &err);
+    assert_ok(mn__pool_choose(&pool, &by_size, 0, (double)INFINITY, &err), &err);
     pool.families.items[0].parent.exists = true;
     strcpy(pool.families.items[0].parent.run.genotype_id, "00000000000000ff");
     assert_ok(mn__pool_store(&b->session, &pool, 4, &err), &err);
@@ -273,7 +306,7 @@ static void test_ties_go_by_id(void **state)
             fitting += entries[i].fits;
         }
         mn__pool pool = {.count = count, .entries = entries, .over_bound = count - fitting};
-        assert_ok(mn__pool_choose(&pool, &by_size, 10, &err), &err);
+        assert_ok(mn__pool_choose(&pool, &by_size, 10, (double)INFINITY, &err), &err);
         check_choice(&pool, 10);
         assert_int_equal(count_chosen(&pool), 10);
     }
@@ -306,6 +339,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_rounds_add_up),
+        TEST(test_slow_networks_give_way),
         TEST(test_interrupted_round_is_the_same),
         TEST(test_stored_rows),
         TEST(test_ties_go_by_id),
