@@ -14,7 +14,8 @@ static const double ns_per_element = 0.2;
 
 static double padded(uint32_t channels)
 {
-    return (double)((channels + lanes - 1) / lanes * lanes);
+    uint32_t vectors = (channels + lanes - 1) / lanes;
+    return (double)vectors * lanes;
 }
 
 static double pixels(mn_shape shape)

@@ -298,7 +298,7 @@ static void find_winner(const mn__training *trainings,
         }
     }
     if (winner == MN_NONE) /* anything is better */
-        ret_row->val_accuracy = -INFINITY;
+        ret_row->val_accuracy = -(double)INFINITY;
     *ret_index = winner;
 }
 
@@ -313,7 +313,7 @@ static mn_status challenge(mn__session *session,
                            mn_error *err)
 {
     mn_run_key key;
-    mn_run_row searched;
+    mn_run_row searched = {0};
     bool found = false;
     mn__training kept = finals[0];
     mn_layer_map same = {0};

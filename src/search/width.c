@@ -69,7 +69,7 @@ static mn_status count_fitting(const mn_search_opts *opts,
                                mn_error *err)
 {
     mn_candidates *candidates = NULL;
-    tally t = {.least = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
+    tally t = {.least = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, 0.0}};
     mn_status status = mn_moves_round0(frame, &candidates, err);
     if (status != MN_OK)
         return status;
