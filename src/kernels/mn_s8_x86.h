@@ -142,7 +142,17 @@ static void mn_s8_pack(const mn_s8_conv_plan *plan,
     }
 }
 
-/* One row of a band: `from` is at the group's first channel of the image's row, NULL outside. */
+/* `count` elements of padding; returns where the next element goes. */
+static mn_s8_element *mn_s8_band_pad(mn_s8_element *to, int32_t count, int32_t zero)
+{
+    const mn_s8_element padding = mn_s8_widen((int8_t)zero, zero);
+    int32_t k;
+    for (k = 0; k < count; k++)
+        to[k] = padding;
+    return to + count;
+}
+
+/* One row of a band; `from` is at the group's first channel of the image's row. */
 static void mn_s8_band_row(const mn_s8_conv_plan *plan,
                            const mn_s8_cut *cut,
                            const int8_t *from,
@@ -150,14 +160,10 @@ static void mn_s8_band_row(const mn_s8_conv_plan *plan,
 {
     const mn_s8_window *window = plan->window;
     const int32_t zero = window->in_zero;
-    const mn_s8_element padding = mn_s8_widen((int8_t)zero, zero);
-    int32_t left = from == NULL ? cut->columns : window->pad_left;
-    int32_t pixels, k, p;
-    left = left < cut->columns ? left : cut->columns;
-    pixels = cut->columns - left < window->in_w ? cut->columns - left : window->in_w;
-    for (k = 0; k < left * plan->inputs; k++)
-        to[k] = padding;
-    to += left * plan->inputs;
+    int32_t left = window->pad_left < cut->columns ? window->pad_left : cut->columns;
+    int32_t pixels = cut->columns - left < window->in_w ? cut->columns - left : window->in_w;
+    int32_t k, p;
+    to = mn_s8_band_pad(to, left * plan->inputs, zero);
     if (window->in_stride == plan->inputs) {
         for (k = 0; k < pixels * plan->inputs; k++)
             to[k] = mn_s8_widen(from[k], zero);
@@ -166,8 +172,8 @@ static void mn_s8_band_row(const mn_s8_conv_plan *plan,
             for (k = 0; k < plan->inputs; k++)
                 to[p * plan->inputs + k] = mn_s8_widen(from[p * window->in_stride + k], zero);
     }
-    for (k = pixels * plan->inputs; k < (cut->columns - left) * plan->inputs; k++)
-        to[k] = padding;
+    to += pixels * plan->inputs;
+    mn_s8_band_pad(to, (cut->columns - left - pixels) * plan->inputs, zero);
 }
 
 /* The input of output rows [y, y + rows), of the group whose first channel is at `in`. */
@@ -182,12 +188,12 @@ static void mn_s8_band_fill(const mn_s8_conv_plan *plan,
     int32_t first = y * window->stride_h - window->pad_top;
     int32_t count = (rows - 1) * window->stride_h + (window->kernel_h - 1) * window->dilation_h + 1;
     int32_t r, k;
-    for (r = first; r < first + count; r++, band += cut->width)
-        mn_s8_band_row(plan,
-                       cut,
-                       r >= 0 && r < window->in_h ? in + r * window->in_w * window->in_stride
-                                                  : NULL,
-                       band);
+    for (r = first; r < first + count; r++, band += cut->width) {
+        if (r >= 0 && r < window->in_h)
+            mn_s8_band_row(plan, cut, in + r * window->in_w * window->in_stride, band);
+        else
+            mn_s8_band_pad(band, cut->width, window->in_zero);
+    }
     for (k = 0; k < MN_S8_STEP; k++) /* the last run's last word ends here */
         band[k] = 0;
 }
@@ -347,8 +353,8 @@ static void mn_s8_stage_tile(const mn_s8_conv_plan *plan,
     }
 }
 
-/* Blocks of outputs from `first` on, up to the end of group g; returns how many there is room for.
- */
+/* Blocks of outputs from `first` on, up to the end of group g; returns how many there is room for:
+ * at least one, as the caller's filters are no longer than all words. */
 static int32_t mn_s8_stage_pack(const mn_s8_conv_plan *plan,
                                 const mn_s8_cut *cut,
                                 int32_t first,
@@ -359,13 +365,14 @@ static int32_t mn_s8_stage_pack(const mn_s8_conv_plan *plan,
     const int32_t words = cut->steps * MN_S8_LANES;
     int32_t end = (g + 1) * plan->outputs;
     int32_t count = 0;
-    for (; first < end && count < MN_S8_BLOCKS && (count + 1) * words <= MN_S8_WORDS; count++) {
+    do {
         mn_s8_block *block = &stage->blocks[count];
         block->live = end - first < MN_S8_LANES ? end - first : (int32_t)MN_S8_LANES;
         block->out = out + first;
         mn_s8_pack(plan, cut, first, block, stage->weights + count * words);
         first += block->live;
-    }
+        count++;
+    } while (first < end && count < MN_S8_BLOCKS && (count + 1) * words <= MN_S8_WORDS);
     return count;
 }
 
