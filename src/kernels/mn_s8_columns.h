@@ -117,16 +117,22 @@ static inline void mn_s8_column_finish(const mn_s8_column *column, int32_t size)
 
 /* Fours up to lr, at least one; an odd number of them enters in the middle. Sums stand in r8 and
  * r9, the first output, and r10 and r11. */
+/* clang-format off */
 #define MN_S8_TILE_LOOP                                                                            \
     "sub r12, lr, r0\n"                                                                            \
     "tst r12, #16\n"                                                                               \
     "bne 2f\n"                                                                                     \
     "1:\n"                                                                                         \
-    "ldmia r0!, {r4-r7}\n" MN_S8_TILE_HALF("r1", "r8", "r9") MN_S8_TILE_HALF(                      \
-        "r2", "r10", "r11") "2:\n"                                                                 \
-                            "ldmia r0!, {r4-r7}\n" MN_S8_TILE_HALF("r1", "r8", "r9")               \
-                                MN_S8_TILE_HALF("r2", "r10", "r11") "cmp r0, lr\n"                 \
-                                                                    "bne 1b\n"
+    "ldmia r0!, {r4-r7}\n"                                                                         \
+    MN_S8_TILE_HALF("r1", "r8", "r9")                                                              \
+    MN_S8_TILE_HALF("r2", "r10", "r11")                                                            \
+    "2:\n"                                                                                         \
+    "ldmia r0!, {r4-r7}\n"                                                                         \
+    MN_S8_TILE_HALF("r1", "r8", "r9")                                                              \
+    MN_S8_TILE_HALF("r2", "r10", "r11")                                                            \
+    "cmp r0, lr\n"                                                                                 \
+    "bne 1b\n"
+/* clang-format on */
 
 /* Pairs of outputs at two pixels, from the columns to the bytes. The order of the members is that
  * in which the code loads them. */
@@ -180,32 +186,39 @@ typedef struct mn_s8_pairs {
     "asr r11, r9, #16\n"                                                                           \
     "3:\n"
 
+/* clang-format off */
+
 MN_S8_NAKED void mn_s8_tile_pairs(mn_s8_pairs *pairs __attribute__((unused)))
 {
-    __asm__("push {r0, r4-r11, lr}\n"
-            "0:\n"
-            "ldr r4, [sp]\n"
-            "ldmia r4, {r0-r3, lr}\n" /* columns, weights, size, bias, end */
-            "ldmia r3!, {r8, r10}\n"
-            "add r12, r1, r2, lsl #1\n"
-            "add r2, r1, r2\n"
-            "str r12, [r4, #4]\n"
-            "str r3, [r4, #12]\n"
-            "mov r9, r8\n"
-            "mov r11, r10\n" MN_S8_TILE_LOOP "ldr r4, [sp]\n"
-            "add lr, r4, #20\n"
-            "ldmia lr, {r0-r3, r5}\n" /* multiplier, shift, out0, out1, half */
-            MN_S8_TILE_SCALE("r8", "r9") MN_S8_TILE_SCALE("r10", "r11") MN_S8_TILE_CLAMP
-            "strb r8, [r2], #1\n"
-            "strb r10, [r2], #1\n"
-            "strb r9, [r3], #1\n"
-            "strb r11, [r3], #1\n"
-            "stmia lr, {r0-r3}\n"
-            "ldr r12, [r4, #52]\n"
-            "subs r12, r12, #1\n"
-            "str r12, [r4, #52]\n"
-            "bne 0b\n"
-            "pop {r0, r4-r11, pc}\n");
+    __asm__(
+        "push {r0, r4-r11, lr}\n"
+        "0:\n"
+        "ldr r4, [sp]\n"
+        "ldmia r4, {r0-r3, lr}\n" /* columns, weights, size, bias, end */
+        "ldmia r3!, {r8, r10}\n"
+        "add r12, r1, r2, lsl #1\n"
+        "add r2, r1, r2\n"
+        "str r12, [r4, #4]\n"
+        "str r3, [r4, #12]\n"
+        "mov r9, r8\n"
+        "mov r11, r10\n"
+        MN_S8_TILE_LOOP
+        "ldr r4, [sp]\n"
+        "add lr, r4, #20\n"
+        "ldmia lr, {r0-r3, r5}\n" /* multiplier, shift, out0, out1, half */
+        MN_S8_TILE_SCALE("r8", "r9")
+        MN_S8_TILE_SCALE("r10", "r11")
+        MN_S8_TILE_CLAMP
+        "strb r8, [r2], #1\n"
+        "strb r10, [r2], #1\n"
+        "strb r9, [r3], #1\n"
+        "strb r11, [r3], #1\n"
+        "stmia lr, {r0-r3}\n"
+        "ldr r12, [r4, #52]\n"
+        "subs r12, r12, #1\n"
+        "str r12, [r4, #52]\n"
+        "bne 0b\n"
+        "pop {r0, r4-r11, pc}\n");
 }
 
 /* sums of (first output, second output) x (first pixel, second pixel) over fours up to `end`. */
@@ -215,12 +228,17 @@ MN_S8_NAKED void mn_s8_tile_fours(const int16_t *columns __attribute__((unused))
                                   int32_t sums[4] __attribute__((unused)),
                                   const int16_t *end __attribute__((unused)))
 {
-    __asm__("push {r3-r11, lr}\n"
-            "ldr lr, [sp, #40]\n"
-            "ldmia r3, {r8-r11}\n" MN_S8_TILE_LOOP "ldr r3, [sp]\n"
-            "stmia r3, {r8-r11}\n"
-            "pop {r3-r11, pc}\n");
+    __asm__(
+        "push {r3-r11, lr}\n"
+        "ldr lr, [sp, #40]\n"
+        "ldmia r3, {r8-r11}\n"
+        MN_S8_TILE_LOOP
+        "ldr r3, [sp]\n"
+        "stmia r3, {r8-r11}\n"
+        "pop {r3-r11, pc}\n");
 }
+
+/* clang-format on */
 
 /* sums of (first output, second output) x (first pixel, second pixel). */
 static inline void mn_s8_column_dot(
