@@ -98,7 +98,8 @@ typedef struct mn_search_opts {
     uint32_t finalist_epochs; /**< Under `rounds`; under `time_ms` the time decides. Default 12. */
     uint32_t qat_epochs;      /**< int8: of a finalist's fine-tuning, default 3. */
     uint32_t rungs;           /**< Stages of a round's trainings, default 2: at each the best third
-                                   goes on to the next, with three times the images. */
+                                   (rounded down, one at least) goes on to the next, with three
+                                   times the images. */
     uint32_t rung_epochs;     /**< Epochs of a candidate at a rung, default 3. */
     uint32_t rung_images;     /**< Training images of a candidate at rung 0, default 12000; under
                                  `time_ms` below 40 minutes fewer in proportion, at least 3000. */

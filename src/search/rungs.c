@@ -12,8 +12,8 @@
 #include "search/score.h"
 #include "space/layer_map.h"
 
-/* One of `keep_one_of` goes on to the next rung, which costs each that many times as much: every
- * rung costs a round the same. */
+/* One of `keep_one_of` goes on to the next rung, which costs each that many times as much: no rung
+ * costs a round more than the one before. */
 enum { keep_one_of = 3, image_factor = 3 };
 
 /* A child has not inherited much when it is not even this far from guessing to its parent's
@@ -247,10 +247,10 @@ static mn_status train_rung(climb *c, mn_error *err)
     return status == MN_OK ? score_rung(c, err) : status;
 }
 
-/* The rung's outcome is known: who may go on? Failed ones may not. */
+/* The rung's outcome is known: who may go on? One at least; failed ones may not. */
 static void halve(climb *c)
 {
-    uint32_t keep = (c->count + keep_one_of - 1) / keep_one_of;
+    uint32_t keep = c->count < keep_one_of ? 1 : c->count / keep_one_of;
     while (keep > 0 && c->climbers[keep - 1].training.row.failed)
         keep--;
     for (uint32_t i = keep; i < c->count; i++)
