@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "emit/c_calls.h"
+#include "emit/c_files.h"
 #include "emit/c_model.h"
 #include "emit/embedded.h"
 #include "emit/folder.h"
@@ -27,7 +28,7 @@ static const char *const generated_names[GENERATED_COUNT] = {
     [README] = "README.txt",
 };
 
-enum { FILES_MAX = GENERATED_COUNT + 32 }; /* and the embedded ones */
+enum { EMBEDDED_MAX = 32, FILES_MAX = GENERATED_COUNT + EMBEDDED_MAX };
 
 typedef struct project {
     mn_buffer texts[GENERATED_COUNT];
@@ -35,29 +36,17 @@ typedef struct project {
     uint32_t file_count;
 } project;
 
-/* Whether the export contains an embedded file: the kernels in use and the headers of their
- * precision; example and licence always. */
-static bool is_in_use(const char *name, mn_precision precision, uint32_t kernels)
-{
-    const char *other = precision == MN_PRECISION_INT8 ? "mn_f32" : "mn_s8";
-    if (strncmp(name, other, strlen(other)) == 0)
-        return false;
-    for (int k = 0; k < MN__KERNEL_COUNT; k++)
-        if (strcmp(mn__kernel_file((mn__kernel)k, precision), name) == 0)
-            return (kernels >> k & 1u) != 0;
-    return true;
-}
-
-/* Copies what is in use; kernels of an earlier export that are not in use any more go. */
+/* Copies what is in use; what an earlier export has of the others goes. */
 static mn_status add_embedded(project *p, mn_precision precision, uint32_t kernels, mn_error *err)
 {
-    if (mn__embedded_count > FILES_MAX - GENERATED_COUNT)
+    bool used[EMBEDDED_MAX];
+    if (mn__embedded_count > EMBEDDED_MAX)
         return mn_error_set(err, MN_ERR_INTERNAL, "%zu embedded files", mn__embedded_count);
+    mn__files_in_use(precision, kernels, used);
     for (size_t i = 0; i < mn__embedded_count; i++) {
         const mn__embedded *file = &mn__embedded_files[i];
-        bool used = is_in_use(file->name, precision, kernels);
         p->files[p->file_count++] = (mn__file){
-            .name = file->name, .bytes = used ? file->bytes : NULL, .count = file->count};
+            .name = file->name, .bytes = used[i] ? file->bytes : NULL, .count = file->count};
     }
     return MN_OK;
 }

@@ -370,6 +370,22 @@ static void test_wrong_numbers(void **state)
     assert_ok(mn_emit_c(&input, under("no"), &err), &err); /* all of that was the reason */
 }
 
+/* What is there includes nothing that is missing, and every header is included by something. */
+static void test_headers_that_are_included(void **state)
+{
+    (void)state;
+    mn_error err;
+    network small;
+    network_init_small(&small);
+    network_quantise(&small, 1);
+    mn_emit_input input = network_input(&small);
+    assert_ok(mn_emit_c(&input, under("few"), &err), &err);
+    run_silent("test \"$(cd few && echo mn_*)\" = "
+               "\"mn_s8.h mn_s8_fully_connected.c mn_s8_inner.h\"");
+    run_silent("cd out0 && for h in *.h; do grep -q \"#include .$h\" * || echo $h; done");
+    network_done(&small);
+}
+
 /* Over a float export: what int8 does not use goes. */
 static void test_over_a_float_export(void **state)
 {
@@ -397,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_compiled_sizes),
         cmocka_unit_test(test_other_input_grid),
         cmocka_unit_test(test_wrong_numbers),
+        cmocka_unit_test(test_headers_that_are_included),
         cmocka_unit_test(test_over_a_float_export),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
