@@ -14,7 +14,7 @@ budget=65536
 compiler=${CC:-cc}
 
 mkdir -p "$demo"
-"$memnet" search --data fashion-mnist --memory 64K --time "${DEMO_TIME:-10m}" --study "$demo/study"
+"$memnet" search --data fashion-mnist --memory 64K --time "${DEMO_TIME:-9m}" --study "$demo/study"
 
 model=$demo/study/best/model.safetensors
 "$memnet" eval "$model" --data fashion-mnist --predictions "$demo/memnet.txt" --json >"$demo/eval.json"
