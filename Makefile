@@ -1,9 +1,13 @@
 # What a user types; the work is in tools/. `make` leaves the program as build/memnet.
 FUZZ_SECONDS ?= 20
 
-.PHONY: all test demo lint format fuzz clean
+.PHONY: all bench test demo lint format fuzz clean
 
 all:
+	tools/packages.sh build
+	tools/build.sh build memnet --buildtype=release
+
+bench:
 	tools/packages.sh build
 	tools/build.sh build all --buildtype=release
 

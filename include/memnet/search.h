@@ -94,15 +94,16 @@ typedef struct mn_search_opts {
     uint32_t max_cells;   /**< C_max: the search stops growing there, default 13. */
     uint32_t finalists;   /**< Networks trained from scratch at the end, default 2. */
     uint32_t finalist_seeds;  /**< Trainings of each, default 1; under `time_ms` at least, up to 3
-                                 when each gets 60 epochs. */
+                                 when each gets 150 epochs. */
     uint32_t finalist_epochs; /**< Under `rounds`; under `time_ms` the time decides. Default 12. */
-    uint32_t qat_epochs;      /**< int8: of a finalist's fine-tuning, default 3. */
-    uint32_t rungs;           /**< Stages of a round's trainings, default 2: at each the best third
-                                   (rounded down, one at least) goes on to the next, with three
-                                   times the images. */
-    uint32_t rung_epochs;     /**< Epochs of a candidate at a rung, default 3. */
-    uint32_t rung_images;     /**< Training images of a candidate at rung 0, default 12000; under
-                                 `time_ms` below 40 minutes fewer in proportion, at least 3000. */
+    uint32_t qat_epochs;  /**< int8: of a finalist's fine-tuning, default 3; at most a quarter of
+                             those of its training. */
+    uint32_t rungs;       /**< Stages of a round's trainings, default 2: at each the best third
+                               (rounded down, one at least) goes on to the next, with three
+                               times the images. */
+    uint32_t rung_epochs; /**< Epochs of a candidate at a rung, default 3. */
+    uint32_t rung_images; /**< Training images of a candidate at rung 0, default 12000; under
+                             `time_ms` below 40 minutes fewer in proportion, at least 3000. */
     const char *worker_program; /**< Started as `PROGRAM worker --data-fd N`; borrowed. */
     void (*progress)(void *context, const mn_progress *progress); /**< NULL: none. */
     void *progress_context;

@@ -19,7 +19,7 @@
 static const char plan_event[] = "finals";
 static const char test_event[] = "test-read";
 
-enum { most_finalists = 64, most_epochs = 200, least_epochs = 2 };
+enum { most_finalists = 64, most_epochs = 300, least_epochs = 2 };
 
 /* Share of the time that is left which trainings may be planned for: the rest is for starting
  * workers, for the test and for a machine that slows down. */
@@ -29,15 +29,19 @@ static const double planned_share = 0.96;
  * mostly in bf16, which is about half of that. */
 static const double fine_tuning_cost = 2.0;
 
+/* Fine-tuning is at most one epoch for so many of training, one at least. */
+enum { fine_tuning_part = 4 };
+
 /* What evaluating an image costs beside training on it: a forward pass instead of three. */
 static const double evaluation_cost = 1.0 / 3.0;
 
 /* Where the time allows so many epochs to each of several seeds, they are trained: the mean of a
- * few tells finalists apart, and more epochs than these add little. */
-enum { most_seeds = 3, enough_epochs = 60 };
+ * few tells finalists apart. Below that the epochs are worth more: docs/results.md has a network
+ * that gains 1.2 points from 60 more epochs, where seeds differ by a few tenths. */
+enum { most_seeds = 3, enough_epochs = 150 };
 
 /* Finals of so many epochs hardly end below what the rounds have made. */
-static const double enough_to_win = 12.0;
+enum { enough_to_win = 12 };
 
 typedef struct finals_plan {
     uint32_t epochs;
@@ -139,24 +143,36 @@ image_ms(mn__session *session, const mn_run_key *keys, uint32_t count, double *r
     return MN_OK;
 }
 
+/* Epochs of fine-tuning behind so many of training: of a short one they are the smaller part. */
+static uint32_t fine_tuning(const mn_search_opts *opts, uint32_t epochs)
+{
+    uint32_t most = epochs / fine_tuning_part > 1 ? epochs / fine_tuning_part : 1;
+    if (opts->precision != MN_PRECISION_INT8)
+        return 0;
+    return opts->qat_epochs < most ? opts->qat_epochs : most;
+}
+
+/* What finals of so many epochs cost, in epochs of training, in `turns` one after the other. */
+static double finals_cost(const mn_search_opts *opts, uint32_t epochs, uint32_t turns)
+{
+    double tuning = fine_tuning_cost * fine_tuning(opts, epochs);
+    double again = epochs < enough_to_win ? tuning : 0.0; /* see challenge() */
+    return turns * (epochs + tuning) + again;
+}
+
 /* Epochs that the time that is left allows, on the workers there are, to this many trainings of
  * `ms` a training image. */
 static uint32_t affordable(const mn__session *session, uint32_t trainings, double ms)
 {
     const mn_search_opts *opts = session->opts;
     uint32_t turns = (trainings + opts->jobs - 1) / opts->jobs;
+    uint32_t epochs = ms > 0.0 ? most_epochs : least_epochs;
     double work = epoch_work(session, session->dataset->train.count);
     double left = (double)(opts->time_ms - mn__session_elapsed_ms(session)) * planned_share /
                   (opts->bound_count - session->goal);
-    double epochs = ms > 0.0 ? left / (ms * work * turns) : least_epochs;
-    if (opts->precision == MN_PRECISION_INT8) {
-        epochs -= fine_tuning_cost * opts->qat_epochs;
-        if (epochs < enough_to_win) /* see challenge() */
-            epochs -= fine_tuning_cost * opts->qat_epochs / turns;
-    }
-    return epochs < least_epochs  ? least_epochs
-           : epochs > most_epochs ? most_epochs
-                                  : (uint32_t)epochs;
+    while (epochs > least_epochs && ms * work * finals_cost(opts, epochs, turns) > left)
+        epochs--;
+    return epochs;
 }
 
 static mn_status
@@ -457,6 +473,7 @@ mn_status mn__finals_run(mn__session *session, uint32_t stage, mn_error *err)
                                 .epochs = plan.epochs,
                                 .images = UINT32_MAX - 1,
                                 .precision = session->opts->precision,
+                                .qat_epochs = fine_tuning(session->opts, plan.epochs),
                                 .checkpoints = true};
             memcpy(t->key.genotype_id, plan.ids[i], sizeof t->key.genotype_id);
         }

@@ -138,7 +138,7 @@ make_line(const mn__session *s, const mn__training *t, char **ret_line, mn_error
                    .split_fraction = mn__session_split_fraction(),
                    .hopeless = t->hopeless,
                    .precision = t->precision,
-                   .qat_epochs = t->precision == MN_PRECISION_INT8 ? s->opts->qat_epochs : 0,
+                   .qat_epochs = t->qat_epochs,
                    .has_parent = t->parent != NULL};
     mn_status status = MN_OK;
     job.train.epochs = t->epochs;

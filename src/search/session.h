@@ -87,6 +87,7 @@ typedef struct mn__training {
     uint32_t epochs;
     uint32_t images;
     mn_precision precision;    /* of the network that is judged and stored */
+    uint32_t qat_epochs;       /* int8: of fine-tuning */
     bool checkpoints;          /* long: continue after an interruption */
     double hopeless;           /* percent: stops when two thirds of the epochs have not passed it */
     bool keeps;                /* the parent's weights as they are, in place of training */
