@@ -7,14 +7,8 @@
 
 #include "search/session.h"
 
-/* Number of stages of finals that the study has planned, for some goal at least; the last one's
- * time budget (0: by rounds) when there is one. */
-mn_status
-mn__finals_planned(mn__session *session, uint32_t *ret_stages, int64_t *ret_time_ms, mn_error *err);
-
-/* Plans the finals of a stage for the session's goal unless the study has (finalists, epochs),
- * trains what is missing, publishes the winner with its test accuracy. Of what is left of the time
- * each goal from this one on gets an equal part. */
+/* Runs the finals of a stage for the session's goal, planned now unless the study has a plan
+ * (finals_plan.h): trains what is missing, publishes the winner with its test accuracy. */
 mn_status mn__finals_run(mn__session *session, uint32_t stage, mn_error *err);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "search/best.h"
 #include "search/finals.h"
+#include "search/finals_plan.h"
 #include "search/options.h"
 #include "search/pace.h"
 #include "search/round.h"

@@ -152,7 +152,7 @@ mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
     if (status == MN_OK)
         status = check_count("max cells", opts->max_cells, MN_MAX_CELLS, err);
     if (status == MN_OK)
-        status = check_count("finalists", opts->finalists, 64, err);
+        status = check_count("finalists", opts->finalists, MN__MOST_FINALISTS, err);
     if (status == MN_OK)
         status = check_count("finalist seeds", opts->finalist_seeds, 64, err);
     if (status == MN_OK)

@@ -1,0 +1,65 @@
+/*
+ * The time of finals. See finals_time.h.
+ */
+#include "search/finals_time.h"
+
+/* What an epoch of fine-tuning costs beside one of training: it computes in float32, training
+ * mostly in bf16, which is about half of that. */
+static const double fine_tuning_cost = 2.0;
+
+/* Fine-tuning is at most one epoch for so many of training, one at least. */
+enum { fine_tuning_part = 4 };
+
+/* Where the time allows so many epochs to each of several seeds, they are trained: the mean of a
+ * few tells finalists apart. Below that the epochs are worth more: docs/results.md has a network
+ * that gains 1.2 points from 60 more epochs, where seeds differ by a few tenths. */
+enum { enough_epochs = 150 };
+
+/* Finals of so many epochs hardly end below what the rounds have made. Shorter ones may, and then
+ * the rounds' weights are fine-tuned, too (finals.c). */
+enum { enough_to_win = 12 };
+
+uint32_t mn__finals_tuning(const mn_search_opts *opts, uint32_t epochs)
+{
+    uint32_t most = epochs / fine_tuning_part > 1 ? epochs / fine_tuning_part : 1;
+    if (opts->precision != MN_PRECISION_INT8)
+        return 0;
+    return opts->qat_epochs < most ? opts->qat_epochs : most;
+}
+
+double mn__finals_ms(const mn_search_opts *opts,
+                     uint32_t finalists,
+                     uint32_t seeds,
+                     uint32_t epochs,
+                     double epoch_ms)
+{
+    double tuning = fine_tuning_cost * mn__finals_tuning(opts, epochs);
+    double again = epochs < enough_to_win ? tuning : 0.0;
+    uint32_t turns = (finalists * seeds + opts->jobs - 1) / opts->jobs;
+    return epoch_ms * (turns * (epochs + tuning) + again);
+}
+
+static uint32_t affordable(
+    const mn_search_opts *opts, uint32_t finalists, uint32_t seeds, double epoch_ms, double left_ms)
+{
+    uint32_t epochs = epoch_ms > 0.0 ? MN__FINALS_MOST_EPOCHS : MN__FINALS_LEAST_EPOCHS;
+    while (epochs > MN__FINALS_LEAST_EPOCHS &&
+           mn__finals_ms(opts, finalists, seeds, epochs, epoch_ms) > left_ms)
+        epochs--;
+    return epochs;
+}
+
+void mn__finals_afford(const mn_search_opts *opts,
+                       uint32_t finalists,
+                       double epoch_ms,
+                       double left_ms,
+                       uint32_t *ret_seeds,
+                       uint32_t *ret_epochs)
+{
+    uint32_t seeds = opts->finalist_seeds;
+    while (seeds < MN__FINALS_MOST_SEEDS &&
+           affordable(opts, finalists, seeds + 1, epoch_ms, left_ms) >= enough_epochs)
+        seeds++;
+    *ret_seeds = seeds;
+    *ret_epochs = affordable(opts, finalists, seeds, epoch_ms, left_ms);
+}

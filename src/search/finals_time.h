@@ -1,0 +1,34 @@
+/*
+ * How long finals train: what the time that is left allows, and how much of it is fine-tuning.
+ */
+#ifndef MN_SEARCH_FINALS_TIME_H
+#define MN_SEARCH_FINALS_TIME_H
+
+#include "memnet/search.h"
+
+/* Where epochs and seeds are planned by the clock, they are at least and at most so many. */
+enum { MN__FINALS_LEAST_EPOCHS = 2, MN__FINALS_MOST_EPOCHS = 300, MN__FINALS_MOST_SEEDS = 3 };
+
+/* Epochs of fine-tuning on int8 grids behind so many of training: opts->qat_epochs, of short
+ * trainings less; 0 in float32. */
+uint32_t mn__finals_tuning(const mn_search_opts *opts, uint32_t epochs);
+
+/* Milliseconds that the trainings of finals take: each finalist by `seeds` seeds, for so many
+ * epochs of epoch_ms each and its fine-tuning, on opts->jobs workers. */
+double mn__finals_ms(const mn_search_opts *opts,
+                     uint32_t finalists,
+                     uint32_t seeds,
+                     uint32_t epochs,
+                     double epoch_ms);
+
+/* Seeds (opts->finalist_seeds or more) and epochs that take no more than left_ms, or
+ * MN__FINALS_LEAST_EPOCHS. epoch_ms: of the slowest finalist; 0 where nothing is known of it, and
+ * then the epochs are the least. */
+void mn__finals_afford(const mn_search_opts *opts,
+                       uint32_t finalists,
+                       double epoch_ms,
+                       double left_ms,
+                       uint32_t *ret_seeds,
+                       uint32_t *ret_epochs);
+
+#endif

@@ -1,0 +1,121 @@
+/* How long finals train: what is planned fits, one epoch more would not, and seeds come last. */
+#include "test.h"
+
+#include "search/finals_time.h"
+
+static mn_search_opts options(mn_precision precision, uint32_t jobs)
+{
+    mn_search_opts opts = mn_search_opts_default();
+    opts.precision = precision;
+    opts.jobs = jobs;
+    return opts;
+}
+
+static void test_tuning(void **state)
+{
+    (void)state;
+    static const uint32_t epochs[] = {1, 2, 7, 8, 11, 12, 13, 300};
+    static const uint32_t expected[] = {1, 1, 1, 2, 2, 3, 3, 3};
+    mn_search_opts opts = options(MN_PRECISION_INT8, 2);
+    for (size_t i = 0; i < sizeof epochs / sizeof epochs[0]; i++)
+        assert_int_equal(mn__finals_tuning(&opts, epochs[i]), expected[i]);
+    opts.qat_epochs = 0;
+    assert_int_equal(mn__finals_tuning(&opts, 300), 0);
+    opts = options(MN_PRECISION_FLOAT32, 2);
+    assert_int_equal(mn__finals_tuning(&opts, 300), 0);
+}
+
+/* Two float32 finalists at 10 ms an epoch: on two workers at once, on one in turn. */
+static void test_turns(void **state)
+{
+    (void)state;
+    uint32_t seeds = 0;
+    uint32_t epochs = 0;
+    mn_search_opts two = options(MN_PRECISION_FLOAT32, 2);
+    mn_search_opts one = options(MN_PRECISION_FLOAT32, 1);
+    mn__finals_afford(&two, 2, 10.0, 1000.0, &seeds, &epochs);
+    assert_int_equal(seeds, 1);
+    assert_int_equal(epochs, 100);
+    mn__finals_afford(&one, 2, 10.0, 1000.0, &seeds, &epochs);
+    assert_int_equal(epochs, 50);
+    mn__finals_afford(&two, 3, 10.0, 1000.0, &seeds, &epochs);
+    assert_int_equal(epochs, 50);
+    /* Fine-tuning takes three epochs of twice the time. */
+    mn_search_opts int8 = options(MN_PRECISION_INT8, 2);
+    mn__finals_afford(&int8, 2, 10.0, 1060.0, &seeds, &epochs);
+    assert_int_equal(epochs, 100);
+    mn__finals_afford(&int8, 2, 10.0, 1059.0, &seeds, &epochs);
+    assert_int_equal(epochs, 99);
+}
+
+static void test_seeds(void **state)
+{
+    (void)state;
+    uint32_t seeds = 0;
+    uint32_t epochs = 0;
+    mn_search_opts opts = options(MN_PRECISION_FLOAT32, 2);
+    mn__finals_afford(&opts, 2, 10.0, 2999.0, &seeds, &epochs);
+    assert_int_equal(seeds, 1);
+    assert_int_equal(epochs, 299);
+    mn__finals_afford(&opts, 2, 10.0, 3000.0, &seeds, &epochs);
+    assert_int_equal(seeds, 2);
+    assert_int_equal(epochs, 150);
+    mn__finals_afford(&opts, 2, 10.0, 4500.0, &seeds, &epochs);
+    assert_int_equal(seeds, 3);
+    assert_int_equal(epochs, 150);
+    mn__finals_afford(&opts, 2, 10.0, 1e9, &seeds, &epochs);
+    assert_int_equal(seeds, 3);
+    assert_int_equal(epochs, 300);
+    opts.finalist_seeds = 5; /* as asked for, however short the time */
+    mn__finals_afford(&opts, 2, 10.0, 1000.0, &seeds, &epochs);
+    assert_int_equal(seeds, 5);
+    assert_int_equal(epochs, 20);
+}
+
+static void test_least(void **state)
+{
+    (void)state;
+    static const double left[] = {1.0, 0.0, -5000.0};
+    uint32_t seeds = 0;
+    uint32_t epochs = 0;
+    mn_search_opts opts = options(MN_PRECISION_INT8, 2);
+    for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
+        mn__finals_afford(&opts, 2, 10.0, left[i], &seeds, &epochs);
+        assert_int_equal(seeds, 1);
+        assert_int_equal(epochs, 2);
+    }
+    mn__finals_afford(&opts, 2, 0.0, 1e9, &seeds, &epochs); /* nothing known of their speed */
+    assert_int_equal(seeds, 1);
+    assert_int_equal(epochs, 2);
+}
+
+/* Over times, finalists and workers: what is planned fits, and an epoch more would not. */
+static void test_fits(void **state)
+{
+    (void)state;
+    for (uint32_t jobs = 1; jobs <= 4; jobs++)
+        for (uint32_t finalists = 1; finalists <= 3; finalists++)
+            for (double left = 500.0; left < 20000.0; left *= 1.03) {
+                uint32_t seeds = 0;
+                uint32_t epochs = 0;
+                mn_search_opts opts = options(MN_PRECISION_INT8, jobs);
+                mn__finals_afford(&opts, finalists, 17.0, left, &seeds, &epochs);
+                if (epochs > MN__FINALS_LEAST_EPOCHS)
+                    assert_true(mn__finals_ms(&opts, finalists, seeds, epochs, 17.0) <= left);
+                if (epochs < MN__FINALS_MOST_EPOCHS)
+                    assert_true(mn__finals_ms(&opts, finalists, seeds, epochs + 1, 17.0) > left);
+                assert_true(seeds == 1 || epochs >= 150);
+            }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tuning),
+        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_least),
+        cmocka_unit_test(test_fits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
