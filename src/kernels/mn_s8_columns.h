@@ -38,7 +38,7 @@ static inline int32_t mn_s8_column_at(int32_t k)
 MN_S8_NAKED void mn_s8_column_fours(int16_t *to __attribute__((unused)),
                                     const int8_t *from __attribute__((unused)),
                                     int32_t fours __attribute__((unused)),
-                                    int16x2_t minus __attribute__((unused)))
+                                    int32_t minus __attribute__((unused)))
 {
     __asm__("push {r4-r7}\n"
             "tst r2, #1\n"

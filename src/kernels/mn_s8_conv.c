@@ -161,13 +161,13 @@ mn_s8_conv_fill(const mn_s8_conv_plan *plan, const int8_t *in, int32_t g, int32_
 #if defined(MN_S8_DSP)
 
 /* Pairs of outputs from `first` up to `end` at two pixels. Returns how many outputs that makes:
- * none where assembly does not know what to do. It reads filters in fours, so the last one of all
- * is left out where that would be beyond the table. */
+ * none where assembly does not know what to do. It reads filters in fours, so those are left out
+ * that it would read beyond the table: the last one of all, or three of one weight each. */
 static int32_t mn_s8_conv_fast(
     const mn_s8_conv_plan *plan, const int16_t *columns, int32_t first, int32_t end, int8_t *out[2])
 {
-    int32_t last = plan->size % 4 != 0 && end == plan->window->out_c;
-    int32_t count = (end - last - first) & ~1;
+    int32_t rest = plan->size % 4 == 0 || end != plan->window->out_c ? 0 : plan->size == 1 ? 3 : 1;
+    int32_t count = (end - rest - first) / 2 * 2;
     const mn_s8_window *window = plan->window;
     mn_s8_pairs pairs;
     if (!plan->fast || count <= 0)
@@ -182,8 +182,8 @@ static int32_t mn_s8_conv_fast(
     pairs.out0 = out[0] + first;
     pairs.out1 = out[1] + first;
     pairs.half = 1 + 2 * window->out_zero;
-    pairs.low = (int32_t)mn_s8_twice(window->low);
-    pairs.high = (int32_t)mn_s8_twice(window->high);
+    pairs.low = mn_s8_twice(window->low);
+    pairs.high = mn_s8_twice(window->high);
     pairs.whole = window->low == -128 && window->high == 127;
     pairs.count = count / 2;
     mn_s8_tile_pairs(&pairs);

@@ -50,14 +50,14 @@ static inline int32_t mn_s8_depthwise_fast(const mn_s8_patch *patches,
     }
     fours.slides = slides;
     fours.end = slides + patch_count;
-    fours.minus = (int32_t)mn_s8_twice(-window->in_zero);
+    fours.minus = mn_s8_twice(-window->in_zero);
     fours.bias = filter->bias;
     fours.multiplier = filter->multiplier;
     fours.shift = filter->shift;
     fours.out = out;
     fours.half = 1 + 2 * window->out_zero;
-    fours.low = (int32_t)mn_s8_twice(window->low);
-    fours.high = (int32_t)mn_s8_twice(window->high);
+    fours.low = mn_s8_twice(window->low);
+    fours.high = mn_s8_twice(window->high);
     fours.whole = window->low == -128 && window->high == 127;
     fours.count = window->in_c / 4;
     mn_s8_depthwise_fours(&fours);

@@ -48,7 +48,7 @@ static void mn_s8_keep_row(const int8_t *data, int8_t *place, const mn_s8_window
 /* Cuts the window of a pixel of row y where its rows cease to lie at equal steps: at the end of the
  * ring, which is crossed once at most, and behind row y, where the image itself goes on. Returns
  * the number of patches. */
-static int32_t mn_s8_cut(const int8_t *data,
+static int32_t mn_s8_patch_cut(const int8_t *data,
                          const int8_t *ring,
                          const int8_t *weights,
                          const mn_s8_window *window,
@@ -97,7 +97,7 @@ void mn_s8_depthwise_in_place(int8_t *data,
         for (x = 0; x < window->in_w; x++) {
             mn_s8_taps taps = mn_s8_clip(window, y, x);
             mn_s8_patch patches[MN_S8_PATCHES];
-            int32_t count = mn_s8_cut(data, ring, filter->weights, window, &taps, y, patches);
+            int32_t count = mn_s8_patch_cut(data, ring, filter->weights, window, &taps, y, patches);
             int8_t *to = data + (y * window->in_w + x) * window->in_stride;
             mn_s8_depthwise_pixel(patches, count, filter, fits, window, to);
         }

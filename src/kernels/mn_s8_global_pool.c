@@ -9,7 +9,7 @@
 enum { MN_S8_MEANS = 8 };
 
 static inline void
-mn_s8_sum_block(const int8_t *in, const mn_s8_span *span, int32_t count, int32_t *sums)
+mn_s8_mean_block(const int8_t *in, const mn_s8_span *span, int32_t count, int32_t *sums)
 {
     int32_t p, k;
     for (p = 0; p < span->pixels; p++)
@@ -29,9 +29,9 @@ void mn_s8_global_pool(const int8_t *in,
         int32_t count = left < MN_S8_MEANS ? left : (int32_t)MN_S8_MEANS;
         int32_t sums[MN_S8_MEANS] = {0};
         if (count == MN_S8_MEANS) /* a constant count is what lets the compiler unroll */
-            mn_s8_sum_block(in + c, span, MN_S8_MEANS, sums);
+            mn_s8_mean_block(in + c, span, MN_S8_MEANS, sums);
         else
-            mn_s8_sum_block(in + c, span, count, sums);
+            mn_s8_mean_block(in + c, span, count, sums);
         for (k = 0; k < count; k++) {
             int32_t value = mn_s8_scale(sums[k] - zeros, factor->multiplier, factor->shift);
             out[c + k] = mn_s8_clamp(value + span->out_zero, span->low, span->high);

@@ -16,9 +16,8 @@
 #include <arm_mve.h>
 #define MN_S8_MVE 1
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && defined(__thumb2__) &&     \
-    !defined(__ARM_BIG_ENDIAN)
-#include <arm_acle.h>
-#define MN_S8_DSP 1
+    !defined(__ARM_BIG_ENDIAN) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 8))
+#define MN_S8_DSP 1 /* in assembly: a gcc before 8 has no noipa, without which it would be wrong */
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define MN_S8_AVX2 1
@@ -139,44 +138,10 @@ static inline void mn_s8_rows(int32_t live, int32_t step, int32_t row[4])
 
 #if defined(MN_S8_DSP)
 
-static inline uint32_t mn_s8_load4(const int8_t *from)
-{
-    uint32_t four;
-    __builtin_memcpy(&four, from, 4);
-    return four;
-}
-
 /* Two equal halfwords. */
-static inline int16x2_t mn_s8_twice(int32_t value)
+static inline int32_t mn_s8_twice(int32_t value)
 {
-    return (int16x2_t)(((uint32_t)value & 0xffffu) * 0x10001u);
-}
-
-/* Bytes 0 and 2, or 1 and 3, of four as halfwords, plus `add`. The rotation is part of the
- * instruction, which no intrinsic of gcc's can say. */
-static inline int16x2_t mn_s8_even(int16x2_t add, uint32_t four)
-{
-    return __sxtab16(add, (int8x4_t)four);
-}
-
-static inline int16x2_t mn_s8_odd(int16x2_t add, uint32_t four)
-{
-    int16x2_t odd;
-    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(odd) : "r"(add), "r"(four));
-    return odd;
-}
-
-/* The same without `add`. */
-static inline int16x2_t mn_s8_even_bytes(uint32_t four)
-{
-    return __sxtb16((int8x4_t)four);
-}
-
-static inline int16x2_t mn_s8_odd_bytes(uint32_t four)
-{
-    int16x2_t odd;
-    __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(four));
-    return odd;
+    return (int32_t)(((uint32_t)value & 0xffffu) * 0x10001u);
 }
 
 /* A function in assembly, since the loops need every register: what a compiler makes of them spills
@@ -195,7 +160,7 @@ MN_S8_NAKED void mn_s8_dot_fours(const int8_t *x __attribute__((unused)),
                                  const int32_t row[4] __attribute__((unused)),
                                  const int8_t *x_end __attribute__((unused)),
                                  int32_t sums[4] __attribute__((unused)),
-                                 int16x2_t minus __attribute__((unused)))
+                                 int32_t minus __attribute__((unused)))
 {
     __asm__("push {r3-r11, lr}\n"
             "ldr r12, [sp, #40]\n"
