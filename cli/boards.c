@@ -62,6 +62,19 @@ static bool has_compiler(const char *prefix)
     return run(command);
 }
 
+/* Kernels in assembly for Arm cores with DSP, and the bytes that each pushes
+ * (tests/check_frames.py). */
+static const struct assembly {
+    const char *name;
+    uint32_t bytes;
+} assembly[] = {
+    {"mn_s8_dot_fours", 40},
+    {"mn_s8_column_fours", 16},
+    {"mn_s8_tile_pairs", 40},
+    {"mn_s8_tile_fours", 40},
+    {"mn_s8_depthwise_fours", 48},
+};
+
 /* Bytes of all sections whose names begin with .text, of what `size -A` prints. */
 static unsigned long text_bytes(const char *sizes)
 {
@@ -107,6 +120,8 @@ static void print_board(const board *b, const char *sizes, const char *work)
     uint32_t stack = 0;
     bool complete = false;
     mn_status status = read_graphs(work, &graph, NULL);
+    for (size_t i = 0; i < sizeof assembly / sizeof assembly[0]; i++)
+        mn__call_graph_set_frame(&graph, assembly[i].name, assembly[i].bytes);
     if (status == MN_OK)
         status = mn__call_graph_stack(&graph, "memnet_invoke", &stack, &complete, NULL);
     printf("  %-11s code %s bytes", b->name, mn__count_text(text_bytes(sizes)).text);

@@ -103,6 +103,15 @@ mn_status mn__call_graph_add(mn__call_graph *graph, const char *text, mn_error *
     return good ? MN_OK : mn_error_set(err, MN_ERR_FORMAT, "a call graph: malformed, or no memory");
 }
 
+void mn__call_graph_set_frame(mn__call_graph *graph, const char *name, uint32_t bytes)
+{
+    for (uint32_t f = 0; f < graph->function_count; f++) {
+        const char *colon = strrchr(graph->functions[f].name, ':');
+        if (strcmp(colon == NULL ? graph->functions[f].name : colon + 1, name) == 0)
+            graph->functions[f].frame = bytes;
+    }
+}
+
 /* One round over all edges settles chains that are one call longer; as many rounds as
  * functions are enough without recursion, of which kernels have none. */
 static void find_deepest(mn__call_graph *graph)

@@ -46,6 +46,26 @@ static void test_deepest_chain(void **state)
     mn__call_graph_done(&graph);
 }
 
+static void test_assembly(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "node: { title: \"k.c:fours\" label: \"fours\\nk.h:3:13\\n0 bytes (static)\" }\n"
+        "node: { title: \"fours_of\" label: \"fours_of\\nk.h:8:13\\n8 bytes (static)\" }\n"
+        "edge: { sourcename: \"fours_of\" targetname: \"k.c:fours\" label: \"k.h:9:5\" }\n";
+    mn_error err;
+    mn__call_graph graph = {0};
+    uint32_t bytes = 0;
+    bool complete = false;
+    assert_ok(mn__call_graph_add(&graph, text, &err), &err);
+    mn__call_graph_set_frame(&graph, "fours", 40);
+    mn__call_graph_set_frame(&graph, "none", 100);
+    assert_ok(mn__call_graph_stack(&graph, "fours_of", &bytes, &complete, &err), &err);
+    assert_int_equal(bytes, 48);
+    assert_true(complete);
+    mn__call_graph_done(&graph);
+}
+
 static void test_malformed(void **state)
 {
     (void)state;
@@ -111,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_deepest_chain),
+        cmocka_unit_test(test_assembly),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_cycle),
         cmocka_unit_test(test_allocation_failures),
