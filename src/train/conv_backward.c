@@ -37,6 +37,16 @@ static void run_weights(const mn__conv_state *s, const slab *b, float *gradient,
         &pass, b->in, b->gradient + w->gradient_first * simd->element_bytes, gradient, scratch);
 }
 
+/* Rows of a phase that a part of the image fills. Phases that no tap reaches can have fewer rows
+ * than the gradient: the last band then has less to fill. */
+static uint32_t rows_of(const mn__conv_state *s, const mn__band *part, const mn__sweep *phase)
+{
+    if (part->rows == s->sliding->forward.rows)
+        return phase->rows;
+    uint32_t left = phase->rows > part->first ? phase->rows - part->first : 0;
+    return left < part->rows ? left : part->rows;
+}
+
 static void run_data(const mn__conv_state *s, const slab *b, const mn__ahead *ahead)
 {
     const mn__simd *simd = s->net->opts.simd;
@@ -53,8 +63,7 @@ static void run_data(const mn__conv_state *s, const slab *b, const mn__ahead *ah
                               .taps = f->taps,
                               .filter_taps = s->weight->taps,
                               .out_blocks = mn__conv_blocks(s, s->in),
-                              .rows = b->band->rows < s->sliding->forward.rows ? b->band->rows
-                                                                               : f->rows,
+                              .rows = rows_of(s, b->band, f),
                               .columns = f->columns,
                               .out_plane = (size_t)to.h * to.w * s->net->lanes,
                               .out_row = f->out_row,
