@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -115,6 +116,20 @@ static bool guard_standard_streams(void)
     return true;
 }
 
+/* A wrong word would be taken for no restriction. */
+static bool check_instructions(mn_error *err)
+{
+    static const char *const sets[] = {"avx512", "avx2", "portable"};
+    const char *most = getenv("MEMNET_ISA");
+    bool known = most == NULL || most[0] == '\0';
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0] && !known; i++)
+        known = strcmp(most, sets[i]) == 0;
+    if (!known)
+        mn_error_set(
+            err, MN_ERR_ARG, "MEMNET_ISA is '%s': expected avx512, avx2 or portable", most);
+    return known;
+}
+
 int main(int argc, char **argv)
 {
     mn_error err;
@@ -122,6 +137,10 @@ int main(int argc, char **argv)
         return MN__EXIT_FAILED;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(), seen below */
     signal(SIGXFSZ, SIG_IGN); /* so is a limit on the size of files */
+    if (!check_instructions(&err)) {
+        mn__fail(&err);
+        return MN__EXIT_USAGE;
+    }
     int code = dispatch(argc, argv);
     bool earlier = ferror(stdout) != 0;
     if ((fflush(stdout) != 0 || earlier) && code == MN__EXIT_OK) {

@@ -43,7 +43,8 @@ typedef struct mn_batches_opts {
 
 /** Borrowed from the stream until the next call. */
 typedef struct mn_batch {
-    uint32_t count;      /**< Images in it; less than `batch` only in a last, unshuffled one. */
+    uint32_t count;      /**< Images in it; less than `batch` only in a last, unshuffled one, and
+                              where the set is smaller than a batch. */
     const float *images; /**< (batch,C,H,W) plain; images past `count` are zero. 64-byte aligned */
     const uint16_t *labels;       /**< (count) */
     const uint16_t *other_labels; /**< (count) of the images mixed in; NULL without mixup */

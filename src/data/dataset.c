@@ -130,6 +130,9 @@ static mn_status check_draft(mn__draft *draft, mn_error *err)
                             draft->test.count);
     if (draft->class_count == 0)
         draft->class_count = count_classes(&draft->train);
+    if (draft->class_count < 2)
+        return mn_error_set(
+            err, MN_ERR_FORMAT, "every training label is 0, expected two classes at least");
     mn_status status = check_labels("training", &draft->train, draft->class_count, err);
     if (status == MN_OK)
         status = check_labels("test", &draft->test, draft->class_count, err);

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/size.h"
+#include "base/utf8.h"
 
 static const char *const train_files[] = {
     "data_batch_1.bin",
@@ -116,7 +117,7 @@ done:
     return status;
 }
 
-/* Cuts `text` into its lines, which must be ten names; blank lines at the end are fine. */
+/* Cuts `text` into its lines, which must be ten names in UTF-8; blank lines are fine. */
 static mn_status
 parse_names(const char *path, char *text, const char *ret_names[MN__CIFAR_CLASSES], mn_error *err)
 {
@@ -126,6 +127,9 @@ parse_names(const char *path, char *text, const char *ret_names[MN__CIFAR_CLASSE
         line[strcspn(line, "\r")] = '\0';
         if (line[0] == '\0')
             continue;
+        if (!mn_text_is_utf8(line))
+            return mn_error_set(
+                err, MN_ERR_FORMAT, "%s: class name %" PRIu32 " is not UTF-8", path, count);
         if (count < MN__CIFAR_CLASSES)
             ret_names[count] = line;
         count++;

@@ -77,8 +77,14 @@ unpack(const char *path, const mn__bytes *packed, mn__bytes *ret_bytes, mn_error
         return status;
     size_t promised = mn__idx_promised_bytes(start.items, start.count);
     free(start.items);
-    size_t limit = promised < MN__FILE_LIMIT ? promised + 1 : MN__FILE_LIMIT;
-    return mn__gunzip(path, packed, limit, ret_bytes, err);
+    if (promised >= MN__FILE_LIMIT)
+        return mn_error_set(err,
+                            MN_ERR_LIMIT,
+                            "%s: its header promises %zu bytes or more, expected less than %zu",
+                            path,
+                            promised,
+                            MN__FILE_LIMIT);
+    return mn__gunzip(path, packed, promised + 1, ret_bytes, err);
 }
 
 static mn_status load_file(const found_file *file, mn__bytes *ret_bytes, mn_error *err)

@@ -24,6 +24,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/size.h"
+#include "base/utf8.h"
 #include "graph/safetensors.h"
 
 /* Digits that carry every float and every double through text and back. */

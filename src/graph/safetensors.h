@@ -14,7 +14,6 @@
 #ifndef MN_GRAPH_SAFETENSORS_H
 #define MN_GRAPH_SAFETENSORS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "graph/metadata.h"
@@ -62,8 +61,5 @@ mn_status mn_safetensors_load(const char *path,
                               mn_tensors **ret_tensors,
                               mn_metadata *ret_metadata,
                               mn_error *err);
-
-/* True when the text is well-formed UTF-8 (Unicode 15, table 3-7), which is all that JSON holds. */
-bool mn_text_is_utf8(const char *text);
 
 #endif

@@ -23,8 +23,10 @@ const mn__simd *mn__simd_choose(bool bf16)
     const char *most = getenv("MEMNET_ISA");
     bool portable = most != NULL && strcmp(most, "portable") == 0;
     bool avx2 = most != NULL && strcmp(most, "avx2") == 0;
+    bool avx512 = most != NULL && strcmp(most, "avx512") == 0;
     __builtin_cpu_init();
-    if (!portable && !avx2 && has_avx512() && (!bf16 || __builtin_cpu_supports("avx512bf16")))
+    bool has_bf16 = !avx512 && __builtin_cpu_supports("avx512bf16");
+    if (!portable && !avx2 && has_avx512() && (!bf16 || has_bf16))
         return bf16 ? &mn__simd_bf16 : &mn__simd_avx512;
     if (bf16)
         return NULL;

@@ -205,8 +205,8 @@ typedef struct mn__simd {
         const mn__sgd *step, float *weight, const float *gradient, float *velocity, size_t count);
 } mn__simd;
 
-/* Which table: the best that this processor and MEMNET_ISA (avx512, avx2, portable; unset: any)
- * allow. bf16: NULL where there is none. */
+/* Which table: the best that this processor and MEMNET_ISA (avx512: float32 only, avx2, portable;
+ * else any) allow. bf16: NULL where there is none. */
 const mn__simd *mn__simd_choose(bool bf16);
 
 /* Index of weight (out lane, in lane, tap) in a dense filter of floats. */

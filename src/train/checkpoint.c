@@ -233,6 +233,18 @@ static void put_in_place(mn_trainer *trainer,
     mn__parameters_import(trainer->net, MN__PART_VELOCITY, velocities);
 }
 
+/* The names of a network's nodes say nothing of its tensors: a bias more would be left out. */
+static mn_status
+check_count(const mn_trainer *trainer, const char *path, const mn_tensors *all, mn_error *err)
+{
+    uint32_t parts = is_averaged(trainer) ? 3 : 2;
+    uint32_t expected = parts * mn_graph_tensor_count(trainer->setup.graph);
+    if (all->count == expected)
+        return MN_OK;
+    return mn_error_set(
+        err, MN_ERR_MISMATCH, "%s: %u tensors, expected %u", path, all->count, expected);
+}
+
 mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_error *err)
 {
     mn_tensors *all = NULL;
@@ -244,6 +256,8 @@ mn_status mn_trainer_resume(mn_trainer *trainer, const char *path, mn_error *err
     mn_status status = mn_safetensors_load(path, &all, &metadata, err);
     if (status == MN_OK)
         status = check_metadata(trainer, path, &metadata, &epochs, err);
+    if (status == MN_OK)
+        status = check_count(trainer, path, all, err);
     if (status == MN_OK)
         status = mn_tensors_arrange(trainer->setup.graph, all, &values, err);
     if (status == MN_OK)

@@ -135,6 +135,11 @@ mn_status mn__dense_build(mn__network *net, uint32_t n, mn_error *err)
     mn__value *in = net->value_of[node->inputs[0]];
     mn__value *out = NULL;
     void *block = NULL;
+    if (net->classes != 0)
+        return mn_error_set(err,
+                            MN_ERR_UNSUPPORTED,
+                            "%s: a second fully connected layer cannot be trained",
+                            node->name);
     mn_status status = mn__network_alloc(net, 1, sizeof(dense_state), &block, err);
     if (status == MN_OK)
         status = create_logits(net, node->shape.c, err);

@@ -51,8 +51,10 @@ static mn_status check_setup(const mn_trainer_setup *setup, mn_error *err)
     if (setup->opts.whiten && mn__whiten_tensor(setup->graph) == MN_NONE)
         return mn_error_set(err,
                             MN_ERR_UNSUPPORTED,
-                            "whiten: no dense convolution with a window of several pixels reads "
-                            "the image");
+                            "whiten: no dense convolution reads the image whose window is of "
+                            "several pixels, not larger than the image, and of at most %u "
+                            "numbers with all channels",
+                            MN__PATCH_MAX);
     return MN_OK;
 }
 

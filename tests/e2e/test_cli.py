@@ -124,6 +124,9 @@ class Usage(Case):
         with unittest.mock.patch.dict(os.environ, {"MEMNET_ISA": "avx2"}):
             self.refused("train", "a.json", "--data", spec, "--compute", "bf16",
                          says="this processor has no bf16 instructions")
+        with unittest.mock.patch.dict(os.environ, {"MEMNET_ISA": "AVX2"}):
+            self.refused("train", "a.json", "--data", spec, code=2,
+                         says="MEMNET_ISA is 'AVX2': expected avx512, avx2 or portable")
 
 
 class BadData(Case):

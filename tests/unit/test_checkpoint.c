@@ -318,6 +318,15 @@ static void lose_average(mn_tensors *tensors, mn_metadata *metadata)
     rename_one(tensors, "average/");
 }
 
+static void add_tensor(mn_tensors *tensors, mn_metadata *metadata)
+{
+    const uint32_t dims[] = {10};
+    mn_tensor *added = NULL;
+    mn_error err;
+    (void)metadata;
+    assert_ok(mn_tensors_add(tensors, "head.fc.more", MN_F32, 1, dims, &added, &err), &err);
+}
+
 static void test_lost_averages(void **state)
 {
     victim v = victim_make(state, 0.9f);
@@ -335,6 +344,7 @@ static void test_changed_files(void **state)
     refuse_changed(&v, state, cut_description, MN_ERR_MISMATCH, "trained with 'network', now");
     refuse_changed(&v, state, lose_velocity, MN_ERR_MISMATCH, "missing");
     refuse_changed(&v, state, lose_weight, MN_ERR_MISMATCH, "'head.fc.weight': missing");
+    refuse_changed(&v, state, add_tensor, MN_ERR_MISMATCH, "tensors, expected");
     assert_unharmed(&v);
     victim_done(&v);
 }

@@ -110,6 +110,8 @@ static void test_open(void **state)
     expect_error(folder, MN_ERR_FORMAT, "batches.meta.txt: 2 class names, expected 10");
     data_file_write(folder, "batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\n", 22);
     expect_error(folder, MN_ERR_FORMAT, "batches.meta.txt: 11 class names, expected 10");
+    data_file_write(folder, "batches.meta.txt", "a\nb\nc\ncaf\xe9\ne\nf\ng\nh\ni\nj\n", 23);
+    expect_error(folder, MN_ERR_FORMAT, "batches.meta.txt: class name 3 is not UTF-8");
     free(test);
     free(train);
     free(spec);

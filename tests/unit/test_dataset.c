@@ -55,7 +55,7 @@ static void test_classes(void **state)
         const char *message; /* NULL = fine */
     } cases[] = {
         {{0, 1, 2, 1}, {2, 2}, NULL},
-        {{0, 0, 0, 0}, {0, 0}, NULL},
+        {{0, 0, 0, 0}, {0, 0}, ": every training label is 0, expected two classes at least"},
         {{2, 1, 0, 1}, {1, 3}, ": test image 1: label 3 out of range [0,3)"},
         {{0, 1, 3, 1}, {1, 1}, ": class 2 of 4 has no training image"},
         {{1, 1, 2, 3}, {1, 1}, ": class 0 of 4 has no training image"},

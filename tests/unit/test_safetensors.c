@@ -6,6 +6,7 @@
 #include "alloc_failure.h"
 #include "base/random.h"
 #include "base/size.h"
+#include "base/utf8.h"
 #include "graph/safetensors.h"
 #include "temporary.h"
 #include "tensors_check.h"

@@ -571,6 +571,9 @@ static void test_choice(void **state)
     assert_int_equal(setenv("MEMNET_ISA", "avx2", 1), 0);
     assert_ptr_equal(mn__simd_choose(false), tables[count > 1 ? 1 : 0]);
     assert_null(mn__simd_choose(true));
+    assert_int_equal(setenv("MEMNET_ISA", "avx512", 1), 0);
+    assert_ptr_equal(mn__simd_choose(false), tables[count > 2 ? 2 : count - 1]);
+    assert_null(mn__simd_choose(true));
     assert_int_equal(unsetenv("MEMNET_ISA"), 0);
     assert_ptr_equal(mn__simd_choose(false), tables[count > 2 ? 2 : count - 1]);
     assert_ptr_equal(mn__simd_choose(true), count > 3 ? tables[3] : NULL);

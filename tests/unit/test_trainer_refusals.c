@@ -182,6 +182,33 @@ static void test_graphs_that_cannot_be_trained(void **state)
                      "node behind a fully connected one cannot be trained");
 }
 
+/* Both read the image; nobody reads the first. */
+static void test_two_fully_connected(void **state)
+{
+    (void)state;
+    mn_error err;
+    mn_graph *graph = NULL;
+    mn_graph_builder *b = NULL;
+    assert_ok(mn_graph_builder_create(&b, &err), &err);
+    mn_node_spec input = {
+        .prim = MN_PRIM_INPUT, .name = "in", .shape = {tiny_h, tiny_w, tiny_c}, .layer = MN_NONE};
+    uint32_t in = mn_graph_add(b, &input);
+    mn_node_spec unread = TINY_LAST;
+    unread.name = "unread";
+    unread.inputs = &in;
+    unread.input_count = 1;
+    unread.layer = MN_NONE;
+    mn_graph_add(b, &unread);
+    mn_node_spec end = unread;
+    end.name = "end";
+    uint32_t last = mn_graph_add(b, &end);
+    assert_ok(mn_graph_builder_finish(b, &last, 1, &graph, &err), &err);
+    mn_graph_builder_free(b);
+    mn_trainer_setup setup = {.graph = graph, .opts = mn_train_opts_default()};
+    refuse(&setup, MN_ERR_UNSUPPORTED, "end: a second fully connected layer cannot be trained");
+    mn_graph_free(graph);
+}
+
 /* Fake-quant whose grid has no zero would fill lanes that have no channel. */
 static void test_grid_without_zero(void **state)
 {
@@ -235,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_epochs_past_the_end),
         cmocka_unit_test(test_options_out_of_range),
         cmocka_unit_test(test_graphs_that_cannot_be_trained),
+        cmocka_unit_test(test_two_fully_connected),
         cmocka_unit_test(test_grid_without_zero),
         cmocka_unit_test(test_no_memory),
     };

@@ -245,7 +245,7 @@ static void refuse(const mn_node_spec *specs, uint32_t count)
     assert_error(mn_trainer_create(&setup, &trainer, &err),
                  MN_ERR_UNSUPPORTED,
                  &err,
-                 "whiten: no dense convolution with a window of several pixels reads the image");
+                 "whiten: no dense convolution reads the image whose window is of several pixels");
     assert_null(trainer);
     mn_graph_free(graph);
 }
