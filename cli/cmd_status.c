@@ -37,9 +37,12 @@ static void print_view(const mn__study_view *view)
            mn__count_text(counts->over_bound).text,
            mn__count_text(counts->duplicate).text,
            mn__count_text(counts->ranked).text);
-    printf("trained   %s, and %s failed\n",
+    printf("trained   %s, and %s failed",
            mn__count_text(counts->trained).text,
            mn__count_text(counts->failed).text);
+    if (counts->waiting > 0)
+        printf("; %s chosen, not trained yet", mn__count_text(counts->waiting).text);
+    printf("\n");
     if (view->front_count == 0)
         return;
     printf("\nfront: no trained network is both smaller and more accurate\n");

@@ -110,7 +110,7 @@ static json_t *front_row_json(const mn_front_row *row)
 
 static json_t *counts_json(const mn_study_counts *counts)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
                      "generated",
                      (json_int_t)counts->generated,
                      "over_bound",
@@ -122,7 +122,9 @@ static json_t *counts_json(const mn_study_counts *counts)
                      "trained",
                      (json_int_t)counts->trained,
                      "failed",
-                     (json_int_t)counts->failed);
+                     (json_int_t)counts->failed,
+                     "waiting",
+                     (json_int_t)counts->waiting);
 }
 
 json_t *mn__study_view_json(const mn__study_view *view)

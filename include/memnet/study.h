@@ -205,7 +205,7 @@ MN_API mn_status mn_study_get_best(
     mn_study *study, uint64_t bound_bytes, mn_best_row *ret_row, bool *ret_found, mn_error *err);
 
 /**
- * Events are decisions that a clock made or things worth telling ("search-stopped",
+ * Events are decisions that a clock made or things worth telling ("search-ended",
  * "finals", "test-read"): a kind, a number that orders them within the kind, and JSON. Inserting
  * one that exists leaves the old one.
  */
@@ -218,10 +218,10 @@ MN_API mn_status mn_study_get_event(
 /* ---- reading it all -------------------------------------------------------------------------- */
 
 /** Totals over the study, of networks, for status. generated = over_bound + duplicate + ranked +
- * trained + failed + those whose first training is not over. */
+ * trained + failed + waiting: chosen, but their first training is not over. */
 typedef struct mn_study_counts {
     uint32_t rounds;
-    uint64_t generated, over_bound, duplicate, ranked, trained, failed;
+    uint64_t generated, over_bound, duplicate, ranked, trained, failed, waiting;
 } mn_study_counts;
 
 MN_API mn_status mn_study_count(mn_study *study, mn_study_counts *ret_counts, mn_error *err);

@@ -4,8 +4,8 @@
  * knows sequences of numbers only, so that it ranks architectures of other spaces too.
  *
  * How a round of the search calls it:
- *     set of all runs so far, by id: encoding, targets = validation accuracy, weight bytes and
- *         arena bytes (smaller memory or larger, only the order matters)
+ *     set of all runs so far, by id: encoding, targets = gain over the parent (ranker_learned.c),
+ *         weight bytes and arena bytes (smaller memory or larger, only the order matters)
  *     mn__controller_fit(trained)      chooses the kind, teaches the ensemble
  *     set of the candidates that keep the bound, by id: encoding; targets are not read
  *     mn__controller_predict(fits)     larger is better; equals by id; the first K are trained

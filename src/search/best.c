@@ -146,7 +146,20 @@ static bool is_shown(mn__session *session, const mn_best_row *row)
     return same;
 }
 
-/* Removes every `best.*` but the one that is shown: former folders, and what a kill has left. */
+/* best.N, or what a kill has left of one, best.tmpN; a copy of a user's has another name. */
+static bool is_ours(const char *name)
+{
+    static const char prefix[] = "best.";
+    static const char temporary[] = "tmp";
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+        return false;
+    name += sizeof prefix - 1;
+    if (strncmp(name, temporary, sizeof temporary - 1) == 0)
+        name += sizeof temporary - 1;
+    return name[0] != '\0' && strspn(name, "0123456789") == strlen(name);
+}
+
+/* Removes every folder of ours but the one that is shown. */
 static mn_status remove_others(mn__session *session, const char *shown, mn_error *err)
 {
     const char *path = mn_study_folder(session->study);
@@ -156,7 +169,7 @@ static mn_status remove_others(mn__session *session, const char *shown, mn_error
         return mn_error_set(err, MN_ERR_IO, "%s: %s", path, strerror(errno));
     for (struct dirent *entry = readdir(folder); entry != NULL && status == MN_OK;
          entry = readdir(folder)) {
-        if (strncmp(entry->d_name, "best.", 5) != 0 || strcmp(entry->d_name, shown) == 0)
+        if (!is_ours(entry->d_name) || strcmp(entry->d_name, shown) == 0)
             continue;
         char *other = mn__session_path(session, entry->d_name);
         status = other == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory")

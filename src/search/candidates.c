@@ -96,6 +96,7 @@ static mn_status fill(mn__session *session, uint32_t round, mn__pool *pool, mn_e
             mn_status status = add(session, round, pool, family, &family->children->items[i], err);
             if (status != MN_OK)
                 return status;
+            mn__session_tick(session);
         }
     }
     return MN_OK;

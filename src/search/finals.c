@@ -85,6 +85,7 @@ static mn_status challenge(mn__session *session,
     if (status != MN_OK)
         return status;
     kept.key.seed = plan->seeds; /* behind those of the finals */
+    kept.qat_epochs = mn__finals_tuning_again(session->opts, plan->epochs);
     kept.keeps = true;
     kept.parent = kept.genotype;
     kept.parent_run = &key;

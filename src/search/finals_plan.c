@@ -73,6 +73,18 @@ static double epoch_work(const mn__session *session, double images)
     return (images < training ? images : training) + evaluation_cost * validation;
 }
 
+/* Epochs that a run was trained for: a hopeless one has stopped before its last. */
+static mn_status epochs_of(const mn_run_row *row, uint32_t *ret_epochs, mn_error *err)
+{
+    json_t *curve = NULL;
+    mn_status status =
+        mn_json_parse("curve", row->curve_json, strlen(row->curve_json), 1 << 20, &curve, err);
+    if (status == MN_OK)
+        *ret_epochs = (uint32_t)json_array_size(curve);
+    json_decref(curve);
+    return status;
+}
+
 /* Milliseconds an epoch of a network on all training images: by the fastest of its runs in the
  * rounds, since whatever else the machine does makes runs slower. 0 when it has none. */
 static mn_status epoch_ms(mn__session *session, const mn_run_key *run, double *ret, mn_error *err)
@@ -91,6 +103,11 @@ static mn_status epoch_ms(mn__session *session, const mn_run_key *run, double *r
         if (!found || row.failed)
             continue;
         mn__rung_size(session, key.rung, &epochs, &images);
+        status = epochs_of(&row, &epochs, err);
+        if (status != MN_OK)
+            return status;
+        if (epochs == 0)
+            continue;
         double ms = (double)row.train_ms / epochs * whole / epoch_work(session, images);
         fastest = ms < fastest ? ms : fastest;
     }

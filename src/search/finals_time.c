@@ -15,8 +15,7 @@ enum { fine_tuning_part = 4 };
  * that gains 1.2 points from 60 more epochs, where seeds differ by a few tenths. */
 enum { enough_epochs = 150 };
 
-/* Finals of so many epochs hardly end below what the rounds have made. Shorter ones may, and then
- * the rounds' weights are fine-tuned, too (finals.c). */
+/* Finals of so many epochs hardly end below what the rounds have made. */
 enum { enough_to_win = 12 };
 
 uint32_t mn__finals_tuning(const mn_search_opts *opts, uint32_t epochs)
@@ -27,6 +26,12 @@ uint32_t mn__finals_tuning(const mn_search_opts *opts, uint32_t epochs)
     return opts->qat_epochs < most ? opts->qat_epochs : most;
 }
 
+uint32_t mn__finals_tuning_again(const mn_search_opts *opts, uint32_t epochs)
+{
+    uint32_t tuning = mn__finals_tuning(opts, epochs);
+    return epochs < enough_to_win || tuning == 0 ? tuning : 1;
+}
+
 double mn__finals_ms(const mn_search_opts *opts,
                      uint32_t finalists,
                      uint32_t seeds,
@@ -34,7 +39,8 @@ double mn__finals_ms(const mn_search_opts *opts,
                      double epoch_ms)
 {
     double tuning = fine_tuning_cost * mn__finals_tuning(opts, epochs);
-    double again = epochs < enough_to_win ? tuning : 0.0;
+    double again =
+        epochs < enough_to_win ? fine_tuning_cost * mn__finals_tuning_again(opts, epochs) : 0.0;
     uint32_t turns = (finalists * seeds + opts->jobs - 1) / opts->jobs;
     return epoch_ms * (turns * (epochs + tuning) + again);
 }

@@ -13,6 +13,11 @@ enum { MN__FINALS_LEAST_EPOCHS = 2, MN__FINALS_MOST_EPOCHS = 300, MN__FINALS_MOS
  * trainings less; 0 in float32. */
 uint32_t mn__finals_tuning(const mn_search_opts *opts, uint32_t epochs);
 
+/* Epochs of fine-tuning for weights of the rounds that compete with finals of so many epochs. Short
+ * finals may well end below the rounds, and finals_ms counts it; long ones hardly do, and then it
+ * is one epoch, for which the time is not planned. */
+uint32_t mn__finals_tuning_again(const mn_search_opts *opts, uint32_t epochs);
+
 /* Milliseconds that the trainings of finals take: each finalist by `seeds` seeds, for so many
  * epochs of epoch_ms each and its fine-tuning, on opts->jobs workers. */
 double mn__finals_ms(const mn_search_opts *opts,

@@ -128,6 +128,7 @@ static bool study_exists(const char *folder)
 
 static mn_status begin(mn__session *s, const char *folder, mn_error *err)
 {
+    s->clock_start_ms = s->clock_saved_ms = mn_clock_ms();
     mn_status status = mn__search_opts_check(s->opts, err);
     if (status == MN_OK)
         status = check_validation(s->opts, s->dataset, err);
@@ -158,7 +159,6 @@ static mn_status begin(mn__session *s, const char *folder, mn_error *err)
     s->rung.augmentation.crop_padding = 0; /* too few steps to overfit: it would only slow them */
     s->finals = mn_train_opts_default();
     s->finals.augmentation.crop_padding = 1;
-    s->clock_start_ms = s->clock_saved_ms = mn_clock_ms();
     s->active_start_ms = mn_study_active_ms(s->study);
     s->progress = (mn_progress){.phase = "round", .bound_count = s->opts->bound_count};
     mn__session_turn(s, 0);

@@ -1,5 +1,5 @@
 /*
- * The size rule.
+ * The size rule, and none.
  */
 #include "search/ranker.h"
 
@@ -22,4 +22,23 @@ static mn_status rank_by_size(void *context,
 mn__ranker mn__ranker_by_size(void)
 {
     return (mn__ranker){.name = "size", .rank = rank_by_size};
+}
+
+static mn_status rank_none(void *context,
+                           const mn__rankable *candidates,
+                           uint32_t count,
+                           double *ret_values,
+                           mn_error *err)
+{
+    (void)context;
+    (void)candidates;
+    (void)err;
+    for (uint32_t i = 0; i < count; i++)
+        ret_values[i] = 0.0;
+    return MN_OK;
+}
+
+mn__ranker mn__ranker_none(void)
+{
+    return (mn__ranker){.name = "none", .rank = rank_none};
 }

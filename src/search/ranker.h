@@ -32,4 +32,7 @@ typedef struct mn__ranker {
  */
 mn__ranker mn__ranker_by_size(void);
 
+/* 0 for every candidate: strategies that train whatever fits ask nobody. */
+mn__ranker mn__ranker_none(void);
+
 #endif

@@ -5,10 +5,12 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "base/size.h"
 #include "rank/quality.h"
+#include "search/ranker.h"
 
 /* Predicted and trained, over the candidates that were trained without failure. */
 typedef struct pairs {
@@ -70,11 +72,12 @@ mn_status mn__ranking_print(const mn__ranking *ranking,
     char *text = NULL;
     mn_status status = find_pairs(pool, first_accuracy, &p, err);
     uint32_t k = (p.count + 2) / 3;
-    if (status == MN_OK && p.count >= 2)
+    bool ranked = p.count >= 2 && strcmp(ranking->name, mn__ranker_none().name) != 0;
+    if (status == MN_OK && ranked)
         status = mn__kendall_tau(p.said, p.shown, p.count, &tau, err);
-    if (status == MN_OK && p.count >= 2)
+    if (status == MN_OK && ranked)
         status = mn__average_precision(p.said, p.shown, p.count, k, &precision, err);
-    if (status == MN_OK && p.count >= 2)
+    if (status == MN_OK && ranked)
         status = mn__ndcg(p.said, p.shown, p.count, k, &ndcg, err);
     if (status == MN_OK)
         object = json_pack("{s:s, s:i, s:i, s:o, s:i, s:i, s:o, s:o, s:o}",

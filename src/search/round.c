@@ -121,11 +121,13 @@ static mn_status put_ranking(mn__session *session,
 static mn_status
 choose(mn__session *session, uint32_t round, mn__pool *pool, mn__learned *learned, mn_error *err)
 {
+    mn__ranker ranker = mn__ranker_none();
     mn_status status = MN_OK;
-    learned->ranking = (mn__ranking){.name = "none", .size_tau = (double)NAN};
-    if (session->opts->strategy == MN_STRATEGY_AUGMENT_TRIM)
+    learned->ranking = (mn__ranking){.name = ranker.name, .size_tau = (double)NAN};
+    if (session->opts->strategy == MN_STRATEGY_AUGMENT_TRIM) {
         status = mn__learned_make(session, round, learned, err);
-    mn__ranker ranker = mn__ranker_learned(learned);
+        ranker = mn__ranker_learned(learned);
+    }
     return status == MN_OK
                ? mn__pool_choose(
                      pool, &ranker, how_many(session->opts, round), most_effort(session->opts), err)

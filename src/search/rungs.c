@@ -115,7 +115,8 @@ static double hopeless_below(const climb *c, double parent_accuracy)
     return gain > 0.0 ? guess + hopeless_share * gain : 0.0;
 }
 
-/* Accuracy in percent of a genotype's run at this rung; 0 when it has none. */
+/* Accuracy in percent of a base's network at this rung; at the run itself when it has none here: a
+ * network that failed at its last rung is a base by the one before. */
 static mn_status accuracy_at(const climb *c, const mn_run_key *run, double *ret, mn_error *err)
 {
     mn_run_key key = *run;
@@ -123,6 +124,8 @@ static mn_status accuracy_at(const climb *c, const mn_run_key *run, double *ret,
     bool found = false;
     key.rung = c->rung;
     mn_status status = mn_study_get_run(c->session->study, &key, &row, &found, err);
+    if (status == MN_OK && (!found || row.failed))
+        status = mn_study_get_run(c->session->study, run, &row, &found, err);
     if (status == MN_OK)
         *ret = found && !row.failed ? row.val_accuracy : 0.0;
     return status;

@@ -43,6 +43,8 @@ mn_status mn__session_save_clock(mn__session *session, mn_error *err)
 mn_status mn__session_sweep(const mn__session *session, bool all, mn_error *err)
 {
     static const char ending[] = ".safetensors";
+    static const char checkpoint[] = ".checkpoint";
+    static const char temporary[] = ".tmp"; /* at the end of either */
     mn_status status = MN_OK;
     char *path = mn__session_path(session, "weights");
     DIR *folder = path == NULL ? NULL : opendir(path);
@@ -53,7 +55,10 @@ mn_status mn__session_sweep(const mn__session *session, bool all, mn_error *err)
     for (; entry != NULL && status == MN_OK; entry = readdir(folder)) {
         const char *rest = strstr(entry->d_name, ending);
         rest = rest == NULL ? "" : rest + sizeof ending - 1;
-        if (rest[0] == '\0' || (!all && strstr(rest, ".tmp") == NULL))
+        bool is_checkpoint = strncmp(rest, checkpoint, sizeof checkpoint - 1) == 0;
+        bool is_temporary = strncmp(rest, temporary, sizeof temporary - 1) == 0 ||
+                            (is_checkpoint && strstr(rest, temporary) != NULL);
+        if (!is_temporary && !(all && is_checkpoint))
             continue;
         char *file = mn_path_join(path, entry->d_name);
         status = file == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory")
@@ -195,15 +200,20 @@ store_result(void *context, uint32_t index, const mn__result *result, mn_error *
     return status;
 }
 
-/* A kill costs no more active time than this. */
+/* A kill costs no more active time than this, and what a step takes. */
 static const int64_t clock_save_ms = 5000;
+
+void mn__session_tick(mn__session *session)
+{
+    if (mn_clock_ms() - session->clock_saved_ms >= clock_save_ms)
+        (void)mn__session_save_clock(session, NULL); /* the next result meets the same trouble */
+    mn__session_tell(session, false);
+}
 
 static void tick(void *context)
 {
     const running *r = context;
-    if (mn_clock_ms() - r->session->clock_saved_ms >= clock_save_ms)
-        (void)mn__session_save_clock(r->session, NULL); /* the next result meets the same trouble */
-    mn__session_tell(r->session, false);
+    mn__session_tick(r->session);
 }
 
 /* Fills a row from the study; *ret_known tells whether it was there. */

@@ -56,6 +56,10 @@ int64_t mn__session_elapsed_ms(const mn__session *session);
 /* Stores the active time; called whenever something was learnt. */
 mn_status mn__session_save_clock(mn__session *session, mn_error *err);
 
+/* For long work between results: tells the progress, and stores the active time every few seconds.
+ */
+void mn__session_tick(mn__session *session);
+
 /* Removes from weights/ what a killed worker has left half-written; with `all` also checkpoints,
  * once no training can need them. The study is this process's alone. */
 mn_status mn__session_sweep(const mn__session *session, bool all, mn_error *err);

@@ -43,6 +43,7 @@ mn_status mn_study_count(mn_study *study, mn_study_counts *ret_counts, mn_error 
         counts.generated = counts.over_bound + counts.duplicate + counts.ranked + chosen;
         counts.trained = mn__take_unsigned(&query);
         counts.failed = mn__take_unsigned(&query);
+        counts.waiting = chosen - counts.trained - counts.failed;
     }
     mn_status status = mn__query_end(&query, err);
     if (status == MN_OK)

@@ -711,7 +711,8 @@ class Search(Case):
         self.assertGreaterEqual(again.pop("active_ms"), status.pop("active_ms"))
         self.assertEqual(again, status)
         self.assertEqual(set(status["counts"]),
-                         {"generated", "over_bound", "duplicate", "ranked", "trained", "failed"})
+                         {"generated", "over_bound", "duplicate", "ranked", "trained", "failed",
+                          "waiting"})
         counts = status["counts"]
         self.assertEqual(counts["generated"], sum(n for name, n in counts.items()
                                                   if name != "generated"))

@@ -25,6 +25,20 @@ static void test_tuning(void **state)
     assert_int_equal(mn__finals_tuning(&opts, 300), 0);
 }
 
+static void test_tuning_again(void **state)
+{
+    (void)state;
+    mn_search_opts opts = options(MN_PRECISION_INT8, 2);
+    assert_int_equal(mn__finals_tuning_again(&opts, 11), 2);
+    assert_int_equal(mn__finals_tuning_again(&opts, 12), 1);
+    assert_int_equal(mn__finals_tuning_again(&opts, 300), 1);
+    /* Only short finals have time for it. */
+    assert_true(mn__finals_ms(&opts, 2, 1, 11, 10.0) == 10.0 * (11 + 4 + 4));
+    assert_true(mn__finals_ms(&opts, 2, 1, 12, 10.0) == 10.0 * (12 + 6));
+    opts.qat_epochs = 0;
+    assert_int_equal(mn__finals_tuning_again(&opts, 300), 0);
+}
+
 /* Two float32 finalists at 10 ms an epoch: on two workers at once, on one in turn. */
 static void test_turns(void **state)
 {
@@ -112,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tuning),
+        cmocka_unit_test(test_tuning_again),
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_least),

@@ -32,7 +32,7 @@ static void test_counts(void **state)
     mn_error err;
     mn_study *study = open_study(f->dir);
     assert_ok(mn_study_begin(study, &err), &err);
-    for (uint32_t i = 0; i < 9; i++) { /* 2 over bound, 3 ranked, 4 chosen */
+    for (uint32_t i = 0; i < 10; i++) { /* 2 over bound, 3 ranked, 5 chosen */
         mn_genotype_row row = make_genotype(i);
         row.state = i < 2 ? MN_STATE_OVER_BOUND : i < 5 ? MN_STATE_RANKED : MN_STATE_CHOSEN;
         assert_ok(mn_study_put_genotype(study, &row, &err), &err);
@@ -53,9 +53,10 @@ static void test_counts(void **state)
     assert_int_equal(counts.over_bound, 2);
     assert_int_equal(counts.ranked, 3);
     assert_int_equal(counts.duplicate, 21);
-    assert_int_equal(counts.generated, 2 + 3 + 4 + 21);
+    assert_int_equal(counts.generated, 2 + 3 + 5 + 21);
     assert_int_equal(counts.trained, 3);
     assert_int_equal(counts.failed, 1);
+    assert_int_equal(counts.waiting, 1);
     mn_study_close(&study);
 }
 
