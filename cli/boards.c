@@ -114,8 +114,10 @@ static mn_status read_graphs(const char *work, mn__call_graph *graph, mn_error *
 
 /* "  Cortex-M4F  code 6,012 bytes, stack 320 bytes"; a star after a stack that leaves out functions
  * of unknown frames. */
-static void print_board(const board *b, const char *sizes, const char *work)
+static void print_board(const board *b, const char *prefix, const char *sizes, const char *work)
 {
+    char entry[64];
+    snprintf(entry, sizeof entry, "%s_invoke", prefix);
     mn__call_graph graph = {0};
     uint32_t stack = 0;
     bool complete = false;
@@ -123,7 +125,7 @@ static void print_board(const board *b, const char *sizes, const char *work)
     for (size_t i = 0; i < sizeof assembly / sizeof assembly[0]; i++)
         mn__call_graph_set_frame(&graph, assembly[i].name, assembly[i].bytes);
     if (status == MN_OK)
-        status = mn__call_graph_stack(&graph, "memnet_invoke", &stack, &complete, NULL);
+        status = mn__call_graph_stack(&graph, entry, &stack, &complete, NULL);
     printf("  %-11s code %s bytes", b->name, mn__count_text(text_bytes(sizes)).text);
     if (status == MN_OK)
         printf(", stack %s bytes%s", mn__count_text(stack).text, complete ? "" : " *");
@@ -131,32 +133,43 @@ static void print_board(const board *b, const char *sizes, const char *work)
     mn__call_graph_done(&graph);
 }
 
-/* Links what memnet_invoke() reaches, the compiler's own routines included. `folder` and
- * `quoted_work` are words of the shell; `work` is the latter as a path. */
-static void measure(const board *b, const char *folder, const char *quoted_work, const char *work)
+/* An export: where it lies, as a word of the shell, and what its file and its functions are called.
+ */
+typedef struct exported {
+    const char *folder;
+    const char *file, *prefix;
+} exported;
+
+/* Links what memnet_invoke() reaches, the compiler's own routines included. `quoted_work` is a word
+ * of the shell, `work` the same as a path. */
+static void measure(const board *b, const exported *e, const char *quoted_work, const char *work)
 {
     mn_buffer command;
     mn_buffer_init(&command);
     mn_buffer_printf(&command,
                      "cd %s && rm -f -- * && { %sgcc %s -std=c99 -O2 -ffreestanding "
-                     "-ffunction-sections -fdata-sections -fcallgraph-info=su -c %s/model.c "
-                     "%s/mn_*.c && %sgcc %s -r -nostdlib -Wl,--gc-sections -Wl,-e,memnet_invoke "
-                     "-Wl,-u,memnet_input -Wl,-u,memnet_output *.o -lgcc -o all.elf; } "
+                     "-ffunction-sections -fdata-sections -fcallgraph-info=su -c %s/%s.c "
+                     "%s/mn_*.c && %sgcc %s -r -nostdlib -Wl,--gc-sections -Wl,-e,%s_invoke "
+                     "-Wl,-u,%s_input -Wl,-u,%s_output *.o -lgcc -o all.elf; } "
                      ">log 2>&1 && %ssize -A all.elf >sizes",
                      quoted_work,
                      b->prefix,
                      b->flags,
-                     folder,
-                     folder,
+                     e->folder,
+                     e->file,
+                     e->folder,
                      b->prefix,
                      b->flags,
+                     e->prefix,
+                     e->prefix,
+                     e->prefix,
                      b->prefix);
     char *sizes = NULL;
     char *path = mn_path_join(work, "sizes");
     size_t count = 0;
     if (path != NULL && mn_buffer_check(&command, NULL) == MN_OK && run(command.bytes) &&
         mn_file_read(path, (size_t)1 << 20, &sizes, &count, NULL) == MN_OK)
-        print_board(b, sizes, work);
+        print_board(b, e->prefix, sizes, work);
     else
         printf("  %-11s does not compile\n", b->name);
     free(path);
@@ -164,7 +177,7 @@ static void measure(const board *b, const char *folder, const char *quoted_work,
     mn_buffer_done(&command);
 }
 
-void mn__boards_print(const char *folder)
+void mn__boards_print(const char *folder, const char *name)
 {
     const char *root = getenv("TMPDIR");
     char *absolute = realpath(folder, NULL);
@@ -174,11 +187,14 @@ void mn__boards_print(const char *folder)
     bool has_riscv = has_compiler(riscv);
     if (quoted != NULL && work != NULL && (has_arm || has_riscv) && mkdtemp(work) != NULL) {
         char *quoted_work = mn__shell_word(work);
+        const exported e = {.folder = quoted,
+                            .file = name == NULL ? "model" : name,
+                            .prefix = name == NULL ? "memnet" : name};
         printf("on microcontrollers, compiled with -O2:\n");
         (void)fflush(stdout); /* it takes some seconds */
         for (size_t i = 0; quoted_work != NULL && i < sizeof boards / sizeof boards[0]; i++)
             if (boards[i].prefix == arm ? has_arm : has_riscv)
-                measure(&boards[i], quoted, quoted_work, work);
+                measure(&boards[i], &e, quoted_work, work);
         printf(
             "  * and what memcpy() and the like and arithmetic of the compiler's library take\n");
         free(quoted_work);

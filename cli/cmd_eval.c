@@ -14,6 +14,7 @@
 #include "cli/options.h"
 #include "cli/pipeline.h"
 #include "cli/text.h"
+#include "emit/folder.h"
 #include "memnet/quantize.h"
 #include "memnet/train.h"
 
@@ -210,6 +211,8 @@ static int evaluate(const request *r)
     mn_status status = MN_OK;
     if (r->predictions != NULL)
         status = mn__output_check(r->predictions, &err);
+    if (status == MN_OK && r->dump != NULL)
+        status = mn__folder_check(r->dump, false, &err);
     if (status == MN_OK)
         status = mn__pipeline_load_model(r->model, &network, &err);
     if (status == MN_OK)

@@ -19,6 +19,7 @@ typedef enum format { FORMAT_C, FORMAT_ONNX } format;
 typedef struct request {
     const char *model;
     const char *out;
+    const char *name; /* NULL: the default names */
     int format;
     int precision; /* -1: that of the model */
     bool force;
@@ -30,16 +31,19 @@ static void print_result(const request *r, const mn_plan *plan)
     const char *folder = r->out;
     char *word = mn__shell_word(folder);
     const char *quoted = word == NULL ? folder : word;
-    printf("wrote %s: model.h and model.c, the kernels in use, an example main.c, README.txt\n"
+    const char *name = r->name == NULL ? "model" : r->name;
+    printf("wrote %s: %s.h and %s.c, the kernels in use, an example main.c, README.txt\n"
            "  weights  %s, constant\n",
            folder,
+           name,
+           name,
            mn__bytes_text(plan->weights_bytes).text);
     printf("  arena    %s, read-write\n", mn__bytes_text(plan->arena_bytes).text);
     printf("  total    %s\n", mn__bytes_text(plan->total_bytes).text);
     printf("  multiply-adds %s\n", mn__count_text(plan->macs).text);
     printf("compile the example with\n  cc -O2 -std=c99 -o classify %s/*.c\n", quoted);
     if (!r->no_boards)
-        mn__boards_print(folder);
+        mn__boards_print(folder, r->name);
     free(word);
 }
 
@@ -67,6 +71,7 @@ static mn_status export_c(const request *r, mn__pipeline *network, mn_error *err
         .quant = network->quant,
         .plan = network->plan,
         .model = network->model,
+        .name = r->name,
         .force = r->force,
     };
     status = mn_emit_c(&input, r->out, err);
@@ -146,6 +151,12 @@ static const mn__option options[] = {
      .into = INTO(out),
      .required = true,
      .help = "c: a folder, made with its parents; onnx: a file; required"},
+    {.name = "name",
+     .argument = "NAME",
+     .kind = MN__TEXT,
+     .into = INTO(name),
+     .help = "c: NAME.h, NAME_invoke(), NAME_... in place of model.h,\n"
+             "memnet_invoke(), MODEL_...: for several networks in one program"},
     {.name = "precision",
      .argument = "P",
      .kind = MN__CHOICE,
@@ -156,7 +167,7 @@ static const mn__option options[] = {
     {.name = "force",
      .kind = MN__FLAG,
      .into = INTO(force),
-     .help = "overwrite the file or files of an earlier export"},
+     .help = "replace the file or files of an earlier export"},
     {.name = "no-boards",
      .kind = MN__FLAG,
      .into = INTO(no_boards),
@@ -181,6 +192,7 @@ static const mn__usage usage = {
     .operand_max = 1,
     .examples = "  memnet export study/best/model.safetensors --format c --out firmware/net\n"
                 "  memnet export model.safetensors --format c --out net --force\n"
+                "  memnet export wake.safetensors --format c --name wake --out wake\n"
                 "  memnet export model.safetensors --format onnx --out model.onnx\n",
 };
 
@@ -191,6 +203,8 @@ int mn__cmd_export(int argc, char **argv)
     int code = 0;
     if (!mn__options_parse(&usage, argc, argv, &r, &first, &code))
         return code;
+    if (r.name != NULL && r.format != FORMAT_C)
+        return mn__usage_error("export", "--name is for --format c");
     r.model = argv[first];
     return export_model(&r);
 }

@@ -41,13 +41,13 @@ static json_t *steps_json(const mn__pipeline *network)
     for (uint32_t s = 0; steps != NULL && s < plan->step_count; s++) {
         const mn_step *step = &plan->steps[s];
         const mn_node *node = mn_graph_node(network->deployed, step->node);
-        json_t *row = json_pack("{s:i, s:s, s:s, s:I, s:b}",
+        json_t *row = json_pack("{s:i, s:s, s:o, s:I, s:b}",
                                 "step",
                                 (int)s,
                                 "op",
                                 mn_prim_name(node->prim),
                                 "name",
-                                node->name,
+                                mn__json_text(node->name),
                                 "live_bytes",
                                 (json_int_t)step->live_bytes,
                                 "in_place",

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buffer.h"
 #include "cli/cli.h"
@@ -110,6 +111,17 @@ fine_tune(request *r, mn__pipeline *network, const mn_dataset *dataset, mn_error
     return mn__int8_fine_tune(network, dataset, &opts, print_epoch, r, err);
 }
 
+/* Tables of int8 in place of the weights they were made of could not be undone. */
+static mn_status check_other(const char *model, const char *out, mn_error *err)
+{
+    struct stat from;
+    struct stat to;
+    if (stat(model, &from) != 0 || stat(out, &to) != 0 || from.st_dev != to.st_dev ||
+        from.st_ino != to.st_ino)
+        return MN_OK;
+    return mn_error_set(err, MN_ERR_ARG, "%s: the model itself, expected another file", out);
+}
+
 static int quantize(request *r)
 {
     mn__pipeline network = {0};
@@ -126,6 +138,8 @@ static int quantize(request *r)
         status = mn_error_set(&err, MN_ERR_NOMEM, "out of memory");
     if (status == MN_OK)
         status = mn__output_check(out, &err);
+    if (status == MN_OK)
+        status = check_other(r->model, out, &err);
     if (status == MN_OK)
         status = mn__pipeline_load_model(r->model, &network, &err);
     if (status == MN_OK)

@@ -21,7 +21,10 @@ typedef struct mn_emit_input {
     const mn_quant *quant;     /**< Of that graph: int8. NULL: float32. */
     const mn_plan *plan;       /**< Of that graph, in that precision. */
     const mn_model *model;     /**< For preprocessing and class names. */
-    bool force;                /**< Overwrite the files of an earlier export. */
+    const char *name;          /**< Of files and identifiers, where several networks share a
+                                  program: [a-z][a-z0-9_]*, at most 32. NULL: model.h, MODEL_*
+                                  and memnet_*. */
+    bool force;                /**< Replace the files of an earlier export of that name. */
 } mn_emit_input;
 
 /**
@@ -32,8 +35,10 @@ typedef struct mn_emit_input {
  * `quant`, and the code computes what the kernels compute here, byte by byte.
  *
  * @param folder  Made with its parents. A folder that exists and is not empty is refused unless
- *                `force`; nothing is written in that case.
+ *                `force`, and then too where it holds files of these names but no earlier export
+ *                of ours; nothing is written in that case.
  * @retval MN_ERR_IO        The folder exists, or cannot be written.
+ * @retval MN_ERR_ARG       The name cannot be one.
  * @retval MN_ERR_MISMATCH  Graph, plan, tensors, quant and model do not belong together, and what
  *                          mn_quant_check() says.
  */

@@ -67,8 +67,8 @@ static bool feeds_bytes(const mn_preprocessing *preprocessing, const mn_quant_va
 }
 
 static const char from_pixel[] =
-    "/* What to write into the input for a pixel: its value on the input's grid, halves upwards. "
-    "*/\n"
+    "/* What to write into the input for a pixel: its value on the input's grid, halves upwards\n"
+    " * (in the arithmetic of floats, as on the computer that measured its accuracy). */\n"
     "static inline int8_t memnet_from_pixel_value(float pixel)\n"
     "{\n"
     "    float q = (pixel - MODEL_INPUT_MEAN) * MODEL_INPUT_SCALE / MODEL_INPUT_GRID_SCALE +\n"
@@ -185,7 +185,10 @@ static void write_layers(bool is_float, mn_buffer *out)
         is_float ? "" : "    float scale;\n    int zero;\n");
 }
 
-void mn__emit_model_h(const mn_emit_input *input, const mn__interface *interface, mn_buffer *out)
+void mn__emit_model_h(const mn_emit_input *input,
+                      const mn__interface *interface,
+                      uint32_t id,
+                      mn_buffer *out)
 {
     bool is_float = input->quant == NULL;
     mn_buffer_printf(out,
@@ -203,6 +206,11 @@ void mn__emit_model_h(const mn_emit_input *input, const mn__interface *interface
                      "#endif\n\n",
                      is_float ? "float32" : "int8",
                      is_float ? "" : "#include <stdint.h>\n\n");
+    mn_buffer_printf(
+        out,
+        "/* Of this network and its layout: model.c refuses the header of another. */\n"
+        "#define MODEL_ID 0x%08xu\n\n",
+        id);
     write_sizes(input, interface, out);
     write_preprocessing(input, out);
     if (!is_float)

@@ -5,6 +5,7 @@
  */
 #include "emit/c_model.h"
 
+#include "base/hash.h"
 #include "emit/c_calls.h"
 #include "emit/c_place.h"
 #include "emit/c_tables.h"
@@ -86,6 +87,10 @@ static const char model_c_head[] =
     "\n"
     "#include \"%s\"\n"
     "\n"
+    "#if MODEL_ID != 0x%08xu\n"
+    "#error model.h and model.c are of different exports\n"
+    "#endif\n"
+    "\n"
     "#if defined(MEMNET_ALIGNED)\n"
     "/* The build says how a variable is aligned to MODEL_ARENA_ALIGN bytes. */\n"
     "#elif defined(__GNUC__)\n"
@@ -125,8 +130,8 @@ static void write_layer_macro(const mn_emit_input *input, mn_buffer *out)
     const char *type = input->quant == NULL ? "float" : "int8_t";
     mn_buffer_printf(out,
                      "#if defined(MEMNET_DUMP_LAYERS)\n"
-                     "static void show_layer(int step, const char *name, const %s *values,\n"
-                     "                       int height, int width, int channels, int stride%s)\n"
+                     "static void show_step(int step, const char *name, const %s *values,\n"
+                     "                      int height, int width, int channels, int stride%s)\n"
                      "{\n"
                      "    memnet_layer layer;\n"
                      "    layer.step = step;\n"
@@ -139,7 +144,7 @@ static void write_layer_macro(const mn_emit_input *input, mn_buffer *out)
                      "%s"
                      "    memnet_on_layer(&layer);\n"
                      "}\n"
-                     "#define MEMNET_LAYER(...) show_layer(__VA_ARGS__)\n"
+                     "#define MEMNET_LAYER(...) show_step(__VA_ARGS__)\n"
                      "#else\n"
                      "#define MEMNET_LAYER(...) ((void)0)\n"
                      "#endif\n"
@@ -150,22 +155,15 @@ static void write_layer_macro(const mn_emit_input *input, mn_buffer *out)
                                           : "    layer.scale = scale;\n    layer.zero = zero;\n");
 }
 
-mn_status mn__emit_model_c(const mn_emit_input *input,
-                           const mn__interface *interface,
-                           mn_buffer *out,
-                           uint32_t *ret_kernels,
-                           mn_error *err)
+/* All of model.c behind its head. */
+static mn_status write_body(const mn_emit_input *input,
+                            const mn__interface *interface,
+                            mn_buffer *out,
+                            uint32_t *ret_kernels,
+                            mn_error *err)
 {
     bool is_float = input->quant == NULL;
     const char *type = is_float ? "float" : "int8_t";
-    mn_buffer_printf(
-        out,
-        model_c_head,
-        is_float ? "floats" : "bytes",
-        is_float ? "mn_f32.h" : "mn_s8.h",
-        is_float ? "#define MEMNET_ALIGNED /* the kernels ask for the alignment of float only */"
-                 : "#error \"define MEMNET_ALIGNED: how a variable is aligned to "
-                   "MODEL_ARENA_ALIGN bytes\"");
     write_arena(input, out);
     write_layer_macro(input, out);
     mn_status status =
@@ -181,7 +179,47 @@ mn_status mn__emit_model_c(const mn_emit_input *input,
                      interface->input_offset,
                      type,
                      interface->output_offset);
-    return MN_OK;
+    return mn_buffer_check(out, err);
+}
+
+/* Of the body and of what the header says beside it. */
+static uint32_t find_id(const mn_emit_input *input, const mn_buffer *body)
+{
+    const size_t sizes[] = {input->plan->arena_bytes, input->plan->align};
+    const float pixels[] = {input->model->preprocessing.mean, input->model->preprocessing.scale};
+    uint64_t hash = mn_hash_bytes(MN_HASH_START, body->bytes, body->count);
+    hash = mn_hash_bytes(hash, sizes, sizeof sizes);
+    hash = mn_hash_bytes(hash, pixels, sizeof pixels);
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+mn_status mn__emit_model_c(const mn_emit_input *input,
+                           const mn__interface *interface,
+                           mn_buffer *out,
+                           uint32_t *ret_kernels,
+                           uint32_t *ret_id,
+                           mn_error *err)
+{
+    bool is_float = input->quant == NULL;
+    mn_buffer body;
+    mn_buffer_init(&body);
+    mn_status status = write_body(input, interface, &body, ret_kernels, err);
+    if (status == MN_OK) {
+        *ret_id = find_id(input, &body);
+        mn_buffer_printf(
+            out,
+            model_c_head,
+            is_float ? "floats" : "bytes",
+            is_float ? "mn_f32.h" : "mn_s8.h",
+            *ret_id,
+            is_float
+                ? "#define MEMNET_ALIGNED /* the kernels ask for the alignment of float only */"
+                : "#error define MEMNET_ALIGNED: how a variable is aligned to "
+                  "MODEL_ARENA_ALIGN bytes");
+        mn_buffer_append(out, body.bytes, body.count);
+    }
+    mn_buffer_done(&body);
+    return status;
 }
 
 void mn__emit_labels_h(mn_buffer *out)

@@ -21,14 +21,19 @@ typedef struct mn__interface {
 mn_status
 mn__interface_find(const mn_emit_input *input, mn__interface *ret_interface, mn_error *err);
 
-/* In c_header.c. */
-void mn__emit_model_h(const mn_emit_input *input, const mn__interface *interface, mn_buffer *out);
+/* In c_header.c. `id` is that of mn__emit_model_c(). */
+void mn__emit_model_h(const mn_emit_input *input,
+                      const mn__interface *interface,
+                      uint32_t id,
+                      mn_buffer *out);
 
-/* *ret_kernels is the set of kernels in use (bits of mn__kernel). */
+/* *ret_kernels is the set of kernels in use (bits of mn__kernel), *ret_id a number that this
+ * network and this plan of it have: model.c refuses the header of another. */
 mn_status mn__emit_model_c(const mn_emit_input *input,
                            const mn__interface *interface,
                            mn_buffer *out,
                            uint32_t *ret_kernels,
+                           uint32_t *ret_id,
                            mn_error *err);
 
 void mn__emit_labels_h(mn_buffer *out);

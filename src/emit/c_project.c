@@ -9,14 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "emit/c_calls.h"
 #include "emit/c_files.h"
 #include "emit/c_model.h"
+#include "emit/c_names.h"
 #include "emit/embedded.h"
 #include "emit/folder.h"
 
-/* Generated files. */
-enum { MODEL_C, MODEL_H, LABELS_C, LABELS_H, CMAKE, ARDUINO, README, GENERATED_COUNT };
+/* Generated files, in the order in which they replace former ones: the header first, by which an
+ * export is known. */
+enum { MODEL_H, MODEL_C, LABELS_C, LABELS_H, CMAKE, ARDUINO, README, GENERATED_COUNT };
 
 static const char *const generated_names[GENERATED_COUNT] = {
     [MODEL_C] = "model.c",
@@ -31,24 +34,42 @@ static const char *const generated_names[GENERATED_COUNT] = {
 enum { EMBEDDED_MAX = 32, FILES_MAX = GENERATED_COUNT + EMBEDDED_MAX };
 
 typedef struct project {
+    const char *name; /* NULL: the default ones */
     mn_buffer texts[GENERATED_COUNT];
+    char names[GENERATED_COUNT][MN__C_FILE_BYTES];
+    mn_buffer example;
     mn__file files[FILES_MAX];
     uint32_t file_count;
 } project;
+
+static const char example_name[] = "main.c";
+
+/* The example calls the network by its name; all other embedded files are the same everywhere. */
+static mn_status rename_example(project *p, mn__file *file, mn_error *err)
+{
+    mn__c_rename(p->name, file->bytes, file->count, &p->example);
+    file->bytes = p->example.bytes;
+    file->count = p->example.count;
+    return mn_buffer_check(&p->example, err);
+}
 
 /* Copies what is in use; what an earlier export has of the others goes. */
 static mn_status add_embedded(project *p, mn_precision precision, uint32_t kernels, mn_error *err)
 {
     bool used[EMBEDDED_MAX];
+    mn_status status = MN_OK;
     if (mn__embedded_count > EMBEDDED_MAX)
         return mn_error_set(err, MN_ERR_INTERNAL, "%zu embedded files", mn__embedded_count);
     mn__files_in_use(precision, kernels, used);
-    for (size_t i = 0; i < mn__embedded_count; i++) {
-        const mn__embedded *file = &mn__embedded_files[i];
-        p->files[p->file_count++] = (mn__file){
-            .name = file->name, .bytes = used[i] ? file->bytes : NULL, .count = file->count};
+    for (size_t i = 0; i < mn__embedded_count && status == MN_OK; i++) {
+        const mn__embedded *from = &mn__embedded_files[i];
+        mn__file *file = &p->files[p->file_count++];
+        *file = (mn__file){
+            .name = from->name, .bytes = used[i] ? from->bytes : NULL, .count = from->count};
+        if (strcmp(from->name, example_name) == 0)
+            status = rename_example(p, file, err);
     }
-    return MN_OK;
+    return status;
 }
 
 static void write_kernel_names(mn_precision precision, uint32_t kernels, mn_buffer *out)
@@ -104,35 +125,49 @@ static void write_arduino(const mn_plan *plan, mn_buffer *out)
                      plan->arena_bytes);
 }
 
-static void write_readme(const mn_plan *plan, uint32_t kernels, mn_buffer *out)
+static void write_readme(const char *name, const mn_plan *plan, uint32_t kernels, mn_buffer *out)
 {
     const char *family = plan->precision == MN_PRECISION_INT8 ? "mn_s8" : "mn_f32";
+    char header[MN__C_FILE_BYTES];
+    char source[MN__C_FILE_BYTES];
+    char labels[MN__C_FILE_BYTES];
+    mn__c_file_name(name, "model.h", header);
+    mn__c_file_name(name, "model.c", source);
+    mn__c_file_name(name, "model_labels.*", labels);
     mn_buffer_printf(out,
                      "An image classifier in C, %s, exported by memnet. Free of duties (LICENSE, "
                      "0BSD).\n\n"
-                     "  model.h         what your program calls\n"
-                     "  model.c         weights and steps of the network\n"
+                     "  %-15s what your program calls\n"
+                     "  %-15s weights and steps of the network\n"
                      "  %-15s the kernels in use\n"
-                     "  model_labels.*  class names; leave them out if you need only indices\n"
-                     "  main.c          example: classifies raw images on a computer\n\n"
+                     "  %-15s class names; leave them out if you need only indices\n"
+                     "  %-15s example: classifies raw images on a computer\n\n"
                      "Constant tables: %zu bytes. The one read-write buffer: %zu bytes.\n"
                      "Stack and code are not counted in these.\n\n",
                      mn_precision_name(plan->precision),
+                     header,
+                     source,
                      plan->precision == MN_PRECISION_INT8 ? "mn_s8*" : "mn_f32*",
+                     labels,
+                     example_name,
                      plan->weights_bytes,
                      plan->arena_bytes);
-    mn_buffer_printf(out, "Try it:   cc -O2 -std=c99 -o classify main.c model_labels.c model.c");
+    mn__c_file_name(name, "model_labels.c", labels);
+    mn_buffer_printf(
+        out, "Try it:   cc -O2 -std=c99 -o classify %s %s %s", example_name, labels, source);
     write_kernel_names(plan->precision, kernels, out);
     mn_buffer_printf(
         out,
         "\n"
         "          ./classify IMAGE...       (raw values, see main.c)\n"
         "or with CMake, which uses the same files.\n\n"
-        "Firmware: add model.c and the %s_*.c files to your sources. They are C99 and\n"
+        "Firmware: add %s and the %s_*.c files to your sources. They are C99 and\n"
         "C++11, need no heap and no library, and keep everything in one static buffer.\n"
         "-DMEMNET_ARENA_EXTERNAL lets you place that buffer, -DMEMNET_DUMP_LAYERS shows\n"
-        "what every layer makes (model.h).\n",
-        family);
+        "what every layer makes (%s).\n",
+        source,
+        family,
+        header);
 }
 
 /* What both precisions ask of plan and model. */
@@ -175,44 +210,98 @@ static mn_status check_input(const mn_emit_input *input, mn_error *err)
     return status;
 }
 
+/* Gives a generated text its names and puts it among the files. */
+static mn_status add_generated(project *p, uint32_t i, mn_error *err)
+{
+    mn_buffer named;
+    mn_buffer_init(&named);
+    mn_status status = mn_buffer_check(&p->texts[i], err);
+    const char *name = i == README ? NULL : p->name; /* the README is written with its names */
+    if (status == MN_OK)
+        mn__c_rename(name, p->texts[i].bytes, p->texts[i].count, &named);
+    if (status == MN_OK)
+        status = mn_buffer_check(&named, err);
+    mn_buffer_done(&p->texts[i]);
+    p->texts[i] = named;
+    mn__c_file_name(p->name, generated_names[i], p->names[i]);
+    p->files[p->file_count++] =
+        (mn__file){.name = p->names[i], .bytes = named.bytes, .count = named.count};
+    return status;
+}
+
 static mn_status build(const mn_emit_input *input, project *p, mn_error *err)
 {
     mn__interface interface;
     uint32_t kernels = 0;
+    uint32_t id = 0;
     mn_status status = mn__interface_find(input, &interface, err);
     if (status != MN_OK)
         return status;
-    status = mn__emit_model_c(input, &interface, &p->texts[MODEL_C], &kernels, err);
+    status = mn__emit_model_c(input, &interface, &p->texts[MODEL_C], &kernels, &id, err);
     if (status != MN_OK)
         return status;
-    mn__emit_model_h(input, &interface, &p->texts[MODEL_H]);
+    mn__emit_model_h(input, &interface, id, &p->texts[MODEL_H]);
     mn__emit_labels_c(input->model, &p->texts[LABELS_C]);
     mn__emit_labels_h(&p->texts[LABELS_H]);
     write_cmake(input->plan->precision, kernels, &p->texts[CMAKE]);
     write_arduino(input->plan, &p->texts[ARDUINO]);
-    write_readme(input->plan, kernels, &p->texts[README]);
-    for (uint32_t i = 0; i < GENERATED_COUNT; i++) {
-        const mn_buffer *text = &p->texts[i];
-        status = mn_buffer_check(text, err);
-        if (status != MN_OK)
-            return status;
-        p->files[p->file_count++] =
-            (mn__file){.name = generated_names[i], .bytes = text->bytes, .count = text->count};
+    write_readme(p->name, input->plan, kernels, &p->texts[README]);
+    for (uint32_t i = 0; i < GENERATED_COUNT && status == MN_OK; i++)
+        status = add_generated(p, i, err);
+    return status == MN_OK ? add_embedded(p, input->plan->precision, kernels, err) : status;
+}
+
+/* Whether the folder has a header of this name that an export has written. */
+static mn_status holds_export(const project *p, const char *folder, bool *ret_holds, mn_error *err)
+{
+    static const char mark[] = "exported by memnet";
+    char *bytes = NULL;
+    size_t count = 0;
+    char *path = mn_path_join(folder, p->names[MODEL_H]);
+    mn_status status = path == NULL ? mn_error_set(err, MN_ERR_NOMEM, "out of memory")
+                                    : mn_file_read(path, (size_t)1 << 20, &bytes, &count, err);
+    *ret_holds = status == MN_OK && memmem(bytes, count, mark, sizeof mark - 1) != NULL;
+    free(bytes);
+    free(path);
+    return status == MN_ERR_NOMEM ? status : MN_OK; /* one that cannot be read is not ours */
+}
+
+/* What is replaced is an earlier export: a program's own main.c or LICENSE is not. */
+static mn_status check_replaced(const project *p, const char *folder, mn_error *err)
+{
+    bool ours = false;
+    mn_status status = holds_export(p, folder, &ours, err);
+    for (uint32_t i = 0; i < p->file_count && status == MN_OK && !ours; i++) {
+        char *path = mn_path_join(folder, p->files[i].name);
+        if (path == NULL)
+            status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+        else if (mn_path_exists(path))
+            status = mn_error_set(err,
+                                  MN_ERR_IO,
+                                  "%s: exists, and %s is no earlier export's: not replaced",
+                                  path,
+                                  p->names[MODEL_H]);
+        free(path);
     }
-    return add_embedded(p, input->plan->precision, kernels, err);
+    return status;
 }
 
 mn_status mn_emit_c(const mn_emit_input *input, const char *folder, mn_error *err)
 {
-    project p = {0};
-    mn_status status = mn__folder_check(folder, input->force, err);
+    project p = {.name = input->name};
+    mn_status status = mn__c_name_check(input->name, err);
+    if (status == MN_OK)
+        status = mn__folder_check(folder, input->force, err);
     if (status == MN_OK)
         status = check_input(input, err);
     if (status == MN_OK)
         status = build(input, &p, err);
     if (status == MN_OK)
+        status = check_replaced(&p, folder, err);
+    if (status == MN_OK)
         status = mn__folder_write(folder, p.files, p.file_count, err);
     for (uint32_t i = 0; i < GENERATED_COUNT; i++)
         mn_buffer_done(&p.texts[i]);
+    mn_buffer_done(&p.example);
     return status;
 }

@@ -1,5 +1,6 @@
 /*
- * Writes a set of files as one folder: all of them, or nothing.
+ * Writes a set of files as one folder: none of them is ever half written, and a folder that is new
+ * has all of them or does not exist.
  */
 #ifndef MN_EMIT_FOLDER_H
 #define MN_EMIT_FOLDER_H
@@ -22,7 +23,7 @@ mn_status mn__folder_check(const char *path, bool force, mn_error *err);
 /*
  * Writes `files` aside and moves them into place when all are complete. A folder that does not
  * exist appears with one rename, its parents are made; in one that exists, files of the same names
- * are replaced (or removed) and everything else stays.
+ * are replaced (or removed) one after the other and everything else stays.
  */
 mn_status
 mn__folder_write(const char *path, const mn__file *files, size_t file_count, mn_error *err);

@@ -18,6 +18,17 @@ typedef struct desk {
     int8_t *arena, *input, *logits;
 } desk;
 
+/* A pixel that is no byte, by the operations of exported memnet_from_pixel_value(), so that they
+ * round to the same byte. */
+static int8_t from_pixel_value(float pixel, mn_preprocessing preprocessing, mn_quant_value grid)
+{
+    float q =
+        (pixel - preprocessing.mean) * preprocessing.scale / grid.scale + (float)grid.zero_point;
+    if (!(q > -128.0f))
+        return -128;
+    return q > 127.0f ? (int8_t)127 : (int8_t)((int)(q + 128.5f) - 128);
+}
+
 void mn_int8_network_image(const mn_int8_network *network,
                            mn_preprocessing preprocessing,
                            const mn_dataset *dataset,
@@ -29,14 +40,10 @@ void mn_int8_network_image(const mn_int8_network *network,
     size_t elements = mn_shape_elements(dataset->shape);
     size_t first = index * elements;
     for (size_t e = 0; e < elements; e++) {
-        if (dataset->pixel_type == MN_PIXEL_U8) {
-            ret_input[e] = (int8_t)(((const uint8_t *)images->pixels)[first + e] - 128);
-            continue;
-        }
-        double real = (double)((((const float *)images->pixels)[first + e] - preprocessing.mean) *
-                               preprocessing.scale);
-        double q = grid.zero_point + floor(real / (double)grid.scale + 0.5);
-        ret_input[e] = (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
+        ret_input[e] =
+            dataset->pixel_type == MN_PIXEL_U8
+                ? (int8_t)(((const uint8_t *)images->pixels)[first + e] - 128)
+                : from_pixel_value(((const float *)images->pixels)[first + e], preprocessing, grid);
     }
 }
 

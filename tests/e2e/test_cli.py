@@ -474,6 +474,8 @@ class Train(Case):
                 "--out", "u.safetensors")
         self.assertEqual((self.folder / "t.safetensors").read_bytes(),
                          (self.folder / "u.safetensors").read_bytes())
+        self.refused("quantize", self.model, "--data", self.spec, "--out", self.model,
+                     says="the model itself, expected another file")
         self.refused("quantize", "q.safetensors", "--data", self.spec, "--out", "x",
                      says="int8 model already")
         self.refused("eval", "q.safetensors", "--data", self.spec, "--precision", "float32",
@@ -645,6 +647,73 @@ class Train(Case):
         self.ok(*export, "empty", "--force")
         self.ok(*export, "full", "--force")
         self.assertEqual((self.folder / "full/mine").read_text(), "text")
+        self.ok(*export, "full", "--force")
+        for name in ("main.c", "LICENSE", "CMakeLists.txt", "model.h"):
+            (self.folder / "project").mkdir(exist_ok=True)
+            (self.folder / "project" / name).write_text("a program of its own")
+            self.refused(*export, "project", "--force", says="project/%s: exists, and" % name)
+            (self.folder / "project" / name).unlink()
+        self.ok(*export, "project", "--force")
+
+    def test_export_two_networks(self):
+        """Two exports in one program, each with a name; neither takes the other's header."""
+        self.ok("quantize", self.model, "--data", self.spec, "--out", "q.safetensors")
+        export = ("export", "q.safetensors", "--format", "c", "--no-boards", "--out")
+        said = self.ok("export", self.model, "--format", "c", "--out", "first", "--name", "wake")
+        self.assertIn("wrote first: wake.h and wake.c", said)
+        if shutil.which("arm-none-eabi-gcc"):
+            self.assertRegex(said, r"Cortex-M4F +code [1-9][\d,]+ bytes, stack [1-9]")
+        self.ok(*export, "second", "--name", "second")
+        self.assertFalse(list(self.folder.glob("first/model*")))
+        self.assertEqual(sorted(p.name for p in self.folder.glob("second/second*")),
+                         ["second.c", "second.h", "second_labels.c", "second_labels.h"])
+        for text in self.folder.glob("first/*"):
+            if not text.name.startswith("mn_"):
+                self.assertNotRegex(text.read_text(), r"\b(memnet_|MODEL_|model\.[ch])", text)
+        (self.folder / "app.c").write_text("""
+#include "wake.h"
+#include "wake_labels.h"
+#include "second.h"
+#include "second_labels.h"
+int main(void)
+{
+    wake_input()[0] = 0.0f;
+    second_input()[0] = 0;
+    wake_invoke();
+    second_invoke();
+    return WAKE_CLASSES != SECOND_CLASSES || wake_class_name(0)[0] != second_class_name(0)[0];
+}
+""")
+        subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Ifirst",
+                        "-Isecond", "app.c", "first/wake.c", "first/wake_labels.c",
+                        "second/second.c", "second/second_labels.c",
+                        *map(str, sorted(self.folder.glob("*/mn_*.c"))), "-o", "app"],
+                       cwd=str(self.folder), check=True)
+        subprocess.run([str(self.folder / "app")], check=True)
+        self.refused(*export, "second", "--force", says="exists, and model.h is no earlier export")
+        self.ok(*export, "second", "--name", "second", "--force")
+        self.refused(*export, "third", "--name", "Wake", says="name 'Wake'")
+        self.refused("export", self.model, "--format", "onnx", "--out", "x", "--name", "wake",
+                     code=2, says="--name is for --format c")
+        # Names that those of the example and of debug builds might meet.
+        for name in ("read", "load", "show", "give", "memnet_wake", "model"):
+            self.ok(*export, "n_" + name, "--name", name)
+            self.assertIn(f"\n  {name}.h ", (self.folder / f"n_{name}/README.txt").read_text())
+            folder = sorted(map(str, (self.folder / f"n_{name}").glob("*.c")))
+            subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", *folder, "-o",
+                            str(self.folder / "app")], check=True)
+            subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-DMEMNET_DUMP_LAYERS",
+                            "-DMEMNET_ARENA_EXTERNAL", "-c", f"n_{name}/{name}.c", "-o", "x.o"],
+                           cwd=str(self.folder), check=True)
+        self.refused(*export, "third", "--name", "stdint", says="stdint.h is a header of the C")
+        # model.c and the header of another export
+        self.ok(*export, "own")
+        self.ok("export", self.model, "--format", "c", "--no-boards", "--out", "other")
+        shutil.copy(self.folder / "other/model.h", self.folder / "own/model.h")
+        done = subprocess.run(["cc", "-std=c99", "-c", "own/model.c", "-o", "x.o"], check=False,
+                              cwd=str(self.folder), stderr=subprocess.PIPE, universal_newlines=True)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("are of different exports", done.stderr)
 
     def test_export_onnx(self):
         said = self.ok("export", self.model, "--format", "onnx", "--out", "m.onnx")

@@ -318,7 +318,8 @@ static void test_other_input_grid(void **state)
     assert_ok(status, &err);
     run_silent("printf '#include <stdio.h>\n#include \"model.h\"\nint main(void) { int i; "
                "for (i = 0; i < 256; i++) printf(\"%%%%d %%%%d\\\\n\", memnet_from_pixel(i), "
-               "memnet_from_pixel_value((float)i)); return 0; }\n' > grid.c && "
+               "memnet_from_pixel_value((float)i)); printf(\"%%%%d\\\\n\", "
+               "memnet_from_pixel_value(100.24999f)); return 0; }\n' > grid.c && "
                "cc -std=c99 " WARNINGS " -Igrid grid.c -o grid1 && "
                "cc -std=c99 " WARNINGS " -Iout1 grid.c -o grid2");
     char *other = run(&code, "./grid1");
@@ -329,6 +330,7 @@ static void test_other_input_grid(void **state)
         assert_int_equal(strtol(at, &at, 10), want);
         assert_int_equal(strtol(at, &at, 10), want);
     }
+    assert_int_equal(strtol(at, &at, 10), 0); /* 0.49998 steps */
     at = bytes;
     for (int p = 0; p < 256; p++) {
         assert_int_equal(strtol(at, &at, 10), p - 128);

@@ -32,7 +32,7 @@ static unsigned char byte_image[PIXEL_VALUES];
 static float float_image[PIXEL_VALUES];
 
 #if defined(MEMNET_ARENA_EXTERNAL)
-static void provide_arena(void)
+static void give_memory(void)
 {
     static union {
         char bytes[MODEL_ARENA_BYTES];
@@ -41,7 +41,7 @@ static void provide_arena(void)
     memnet_set_arena(&arena);
 }
 #else
-static void provide_arena(void)
+static void give_memory(void)
 {
 }
 #endif
@@ -79,7 +79,7 @@ static float score(int i)
 #endif
 
 /* Reads one image into the network's input; 0 when the file ends early. */
-static int read_input(FILE *file, const options *opts)
+static int load_image(FILE *file, const options *opts)
 {
     size_t got = opts->floats ? fread(float_image, sizeof(float), PIXEL_VALUES, file)
                               : fread(byte_image, 1, PIXEL_VALUES, file);
@@ -154,7 +154,7 @@ static int classify(const char *path, const options *opts)
     }
     count = count_images(file, path, opts);
     for (index = 0; index < count; index++) {
-        if (!read_input(file, opts)) {
+        if (!load_image(file, opts)) {
             fprintf(stderr, "classify: %s: cannot be read\n", path);
             count = -1;
             break;
@@ -190,7 +190,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: classify [-q] [-f] FILE...\n");
         return 2;
     }
-    provide_arena();
+    give_memory();
     for (; i < argc; i++)
         failed |= classify(argv[i], &opts);
     return failed;
