@@ -25,6 +25,7 @@ typedef struct mn__pool {
     uint32_t count;
     mn__entry *entries;
     uint32_t generated, duplicate, over_bound;
+    uint32_t put_aside; /* over the bound, of a former base of the round; not among the entries */
 } mn__pool;
 
 mn_status mn__pool_make(mn__session *session, uint32_t round, mn__pool *ret_pool, mn_error *err);

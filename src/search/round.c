@@ -73,7 +73,7 @@ static mn_status decide(mn__session *session,
     mn__base next = {0};
     mn_round_row row = {.round = round,
                         .generated = pool->generated,
-                        .over_bound = pool->over_bound,
+                        .over_bound = pool->over_bound + pool->put_aside,
                         .duplicate = pool->duplicate,
                         .trained = result->trained,
                         .failed = result->failed};
@@ -182,9 +182,14 @@ static mn_status rebase(mn__session *session, uint32_t round, mn__pool *pool, mn
         return status;
     status = mn__pool_make(session, round, &other, err);
     if (status == MN_OK && fitting(&other) > 0) {
+        /* What was made of the former base is recorded with the round all the same. */
+        status = mn__pool_store(session, pool, round, err);
+        other.generated += pool->generated;
+        other.duplicate += pool->duplicate;
+        other.put_aside = pool->over_bound;
         mn__pool_done(pool);
         *pool = other;
-        return mn__rebase_note(session, round, base, err);
+        return status == MN_OK ? mn__rebase_note(session, round, base, err) : status;
     }
     *base = former;
     mn__pool_done(&other);

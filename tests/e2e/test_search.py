@@ -293,6 +293,8 @@ class SearchTest(unittest.TestCase):
         self.assertEqual([r["round"] for r in rounds], [0, 1, 2])
         (ended,) = query(self.study, "SELECT * FROM events WHERE kind = 'search-ended'")
         self.assertEqual((ended["number"], json.loads(ended["detail_json"])["bound"]), (3, 11500))
+        # The networks of the frame, all seen, are counted beside the children of the other base.
+        self.assertGreater(rounds[1]["duplicate"], rounds[0]["generated"] - 1)
         adopted = query(self.study, "SELECT * FROM events WHERE kind = 'base'")
         self.assertEqual([e["number"] for e in adopted], [1, 2])
         base, later = (json.loads(e["detail_json"])["genotype"] for e in adopted)
