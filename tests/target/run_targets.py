@@ -10,10 +10,13 @@ For every target the export is compiled with all warnings as errors, as C99 and 
 tables, arena and sections must have the sizes that model.h states; it is linked into RAM of exactly
 the arena and the stack; with one byte less of RAM the link has to fail; and it runs under QEMU
 on the images, where every output is compared: int8 byte by byte, float32 within a tolerance.
-Exits 77 when a tool is missing, after all that can be done was done.
+Targets run side by side, one a processor. Exits 77 when a tool is missing, after all that can be
+done was done.
 """
 import argparse
 import collections
+import concurrent.futures
+import os
 import pathlib
 import re
 import shutil
@@ -141,6 +144,18 @@ def check_sizes(target, export, objects):
     return found["text"]
 
 
+def compile_probe(target, export, work):
+    """Objects of the start-up code and of the probe with its images."""
+    cpu = target.cpu.split()
+    started, probe = work / "startup.o", work / "probe.o"
+    # -O1: loops over memory must not become calls of memset() or vectors before those are allowed.
+    run([target.prefix + "gcc", "-std=c99", "-O1", *FLAGS[1:], *cpu, "-c", BOARD / "startup.c", "-o",
+         started])
+    run([target.prefix + "gcc", "-std=c99", *FLAGS, *cpu, "-I", work, "-I", export.folder, "-c",
+         BOARD / "probe.c", "-o", probe])
+    return [started, probe]
+
+
 def link(target, export, work, objects, ram_bytes, fails=False):
     script = work / "target.ld"
     text = (BOARD / "target.ld.in").read_text()
@@ -149,25 +164,21 @@ def link(target, export, work, objects, ram_bytes, fails=False):
                         ("ARENA_BYTES", export.arena)):
         text = text.replace("@%s@" % name, "%d" % value)
     script.write_text(text)
-    cpu = target.cpu.split()
-    started = work / "startup.o"
-    # -O1: loops over memory must not become calls of memset() or vectors before those are allowed.
-    run([target.prefix + "gcc", "-std=c99", "-O1", *FLAGS[1:], *cpu, "-c", BOARD / "startup.c", "-o",
-         started])
-    probe = work / "probe.o"
-    run([target.prefix + "gcc", "-std=c99", *FLAGS, *cpu, "-I", work, "-I", export.folder, "-c",
-         BOARD / "probe.c", "-o", probe])
-    return run([target.prefix + "gcc", *cpu, "-nostdlib", "-Wl,--gc-sections", "-T", script, started,
-                probe, *objects, "-lgcc", "-o", work / "probe.elf"], fails=fails)
+    return run([target.prefix + "gcc", *target.cpu.split(), "-nostdlib", "-Wl,--gc-sections", "-T",
+                script, *objects, "-lgcc", "-o", work / "probe.elf"], fails=fails)
 
 
-def check_ram(target, export, work, objects):
-    """The link fits into arena and stack, and into nothing less."""
-    ram = export.arena + STACK_BYTES
-    said = link(target, export, work, objects, ram - 1, fails=True)
+def check_least_ram(target, export, work, objects):
+    """The link does not fit into a byte less than arena and stack."""
+    ram = export.arena + STACK_BYTES - 1
+    said = link(target, export, work, objects, ram, fails=True)
     if "region `RAM' overflowed by 1 byte" not in said:
-        raise Failure("with %d bytes of RAM the link failed for another reason: %s" % (ram - 1, said))
-    link(target, export, work, objects, ram)
+        raise Failure("with %d bytes of RAM the link failed for another reason: %s" % (ram, said))
+
+
+def link_exactly(target, export, work, objects):
+    """The link fits into arena and stack."""
+    link(target, export, work, objects, export.arena + STACK_BYTES)
     found = sections(target, work / "probe.elf")
     expect("linked .bss", found["bss"], export.arena)
     expect("linked .stack", found["stack"], STACK_BYTES)
@@ -208,7 +219,10 @@ def run_target(target, export, images, expected, work):
     most_stack = 0
     for first in range(0, len(images), at_once):
         write_images(work / "images.h", images[first:first + at_once])
-        check_ram(target, export, work, objects)
+        linked = compile_probe(target, export, work) + objects
+        if first == 0:
+            check_least_ram(target, export, work, linked)
+        link_exactly(target, export, work, linked)
         if target.qemu is None:
             return ".text %6d, compiled and linked only" % text
         printed, stack = emulate(target, work)
@@ -249,30 +263,33 @@ def load(source, precision, options, work):
     return export, images, [[number(word) for word in line.split()] for line in lines]
 
 
+def try_target(target, export, images, expected, work):
+    """What there is to say of a target, and whether it is "passed", "failed" or "skipped"."""
+    missing = missing_tools(target)
+    if missing:
+        return "SKIPPED, NOT INSTALLED: " + " ".join(missing), "skipped"
+    folder = work / target.name
+    folder.mkdir()
+    try:
+        return run_target(target, export, images, expected, folder), "passed"
+    except (Failure, subprocess.TimeoutExpired) as reason:
+        return "FAILED: %s" % reason, "failed"
+
+
 def run_export(source, precision, options, work):
-    """(failed, skipped) numbers of targets."""
-    failed = skipped = 0
+    """How many targets came out how."""
+    ends = collections.Counter()
     export, images, expected = load(source, precision, options, work)
     print("%s, %s: weights %d, arena %d, RAM of the link %d"
           % (source, "int8" if export.int8 else "float32", export.weights, export.arena,
              export.arena + STACK_BYTES), flush=True)
-    for target in TARGETS:
-        if options.target and target.name not in options.target:
-            continue
-        missing = missing_tools(target)
-        if missing:
-            skipped += 1
-            print("  %-14s SKIPPED, NOT INSTALLED: %s" % (target.name, " ".join(missing)), flush=True)
-            continue
-        folder = work / target.name
-        folder.mkdir()
-        try:
-            print("  %-14s %s" % (target.name, run_target(target, export, images, expected, folder)),
-                  flush=True)
-        except (Failure, subprocess.TimeoutExpired) as reason:
-            failed += 1
-            print("  %-14s FAILED: %s" % (target.name, reason), flush=True)
-    return failed, skipped
+    targets = [t for t in TARGETS if not options.target or t.name in options.target]
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        said = pool.map(lambda t: try_target(t, export, images, expected, work), targets)
+        for target, (text, end) in zip(targets, said):
+            print("  %-14s %s" % (target.name, text), flush=True)
+            ends[end] += 1
+    return ends
 
 
 def main():
@@ -287,13 +304,12 @@ def main():
     options = parser.parse_args()
     if options.export != bool(options.raw):
         parser.error("--export and --raw belong together")
-    failed = skipped = 0
+    ends = collections.Counter()
     for source in options.network:
         for precision in [None] if options.export else options.precision or ["float32", "int8"]:
             with tempfile.TemporaryDirectory(prefix="memnet-target-") as folder:
-                more = run_export(source, precision, options, pathlib.Path(folder))
-            failed, skipped = failed + more[0], skipped + more[1]
-    sys.exit(1 if failed else 77 if skipped else 0)
+                ends += run_export(source, precision, options, pathlib.Path(folder))
+    sys.exit(1 if ends["failed"] else 77 if ends["skipped"] else 0)
 
 
 if __name__ == "__main__":
