@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes torchvision's small classifiers as ONNX files, for memnet's importer to be tried on.
 
-Needs Debian's python3-torch and python3-torchvision (apt-get install python3-torch
-python3-torchvision); memnet itself does not. The weights are random: only sizes matter.
+Needs Debian's python3-torch and python3-torchvision (tools/packages.sh bench); memnet itself does
+not. The weights are random: only sizes matter.
 
 Usage: export_onnx.py FOLDER [--opset N] [--no-folding]
 """

@@ -9,8 +9,8 @@ it in float32 (--epochs, default 12, on all but the validation images), quantise
 fine-tuning, and reads the test images with all three. With --boards the fine-tuned network is
 exported and run on every emulated board with --images test images (default 200): every output byte
 is compared with the reference, sizes of symbols with the plan, and a linker script with one byte
-less RAM must fail. What is finished lies in DIR and is not done again. Prints the table of
-docs/int8.md.
+less RAM must fail. What is finished lies in DIR and is not done again, unless the options are others:
+then DIR is refused. Prints a table.
 """
 import argparse
 import gzip
@@ -54,8 +54,13 @@ def network(options, data, bound, seed, folder):
     """One row of the table."""
     memnet = options.memnet
     result = folder / "row.json"
+    told = {"time": options.time, "epochs": options.epochs, "qat_epochs": options.qat_epochs,
+            "images": options.images if options.boards else 0}
     if result.exists():
-        return json.loads(result.read_text())
+        row = json.loads(result.read_text())
+        if row.get("options") != told:
+            sys.exit("%s: of other options, %s: give another --out" % (result, row.get("options")))
+        return row
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "log", "a") as log:
         study, model, ptq, qat = (folder / name for name in (
@@ -67,7 +72,7 @@ def network(options, data, bound, seed, folder):
         run(log, memnet, "quantize", model, "--data", data, "--out", ptq)
         run(log, memnet, "quantize", model, "--data", data, "--qat-epochs", options.qat_epochs,
             "--out", qat)
-        row = {"data": data.split(":")[0], "bound": bound}
+        row = {"data": data.split(":")[0], "bound": bound, "options": told}
         for name, path in (("float32", model), ("ptq", ptq), ("qat", qat)):
             said = json.loads(run(log, memnet, "eval", path, "--data", data, "--json"))
             row[name] = said["accuracy"]
@@ -82,7 +87,9 @@ def network(options, data, bound, seed, folder):
                 log, sys.executable, TARGETS, "--export", "--raw", raw, "--images", options.images,
                 folder / "export"))
             row["boards"] = "equal"
-    result.write_text(json.dumps(row))
+    temporary = result.with_name("row.tmp")
+    temporary.write_text(json.dumps(row))
+    temporary.replace(result)
     return row
 
 

@@ -55,11 +55,20 @@ def run(log, *command):
     return done.stdout
 
 
+def write(path, value):
+    """A file that is whole or not there."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value))
+    temporary.replace(path)
+
+
 def train(options, name, seed):
     """Validation accuracy in percent of one training."""
     stem = options.out / ("%s-%d" % (name, seed))
     model, checkpoint, result = (stem.with_suffix(stem.suffix + end) for end in (
         ".safetensors", ".checkpoint", ".json"))
+    told = {"arch": str(options.arch), "data": options.data, "epochs": options.epochs,
+            "recipe": RECIPES[name]}
     if not result.exists():
         with open(str(stem) + ".log", "a") as log:
             run(log, options.memnet, "train", options.arch, "--data", options.data, "--epochs",
@@ -67,9 +76,12 @@ def train(options, name, seed):
                 "--out", model, *RECIPES[name].split())
             said = run(log, options.memnet, "eval", model, "--data", options.data, "--split", "val",
                        "--json")
-        result.write_text(said)
+        write(result, {"options": told, "accuracy": json.loads(said)["accuracy"]})
         checkpoint.unlink()
-    return json.loads(result.read_text())["accuracy"]
+    found = json.loads(result.read_text())
+    if found.get("options") != told:
+        sys.exit("%s: of other options, %s: give another --out" % (result, found.get("options")))
+    return found["accuracy"]
 
 
 def print_table(options, accuracy):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares searches that differ in one option, for equal times: the tables of docs/search.md.
+"""Compares searches that differ in one option, for equal times.
 
 Usage: bench/search_compare.py strategy --data SPEC --out DIR [--values augment-trim,random,evolution]
        bench/search_compare.py lambda --data SPEC --out DIR [--values 1,0.8,0.5,0]
@@ -9,7 +9,7 @@ Runs `memnet search` for every value of the option and every seed, each on an eq
 processors, --at-once (default: the processors) at a time, in the order of seeds, so that the values
 share whatever else the machine does. Studies lie in DIR and continue when the command is repeated.
 Prints trainings, the best validation accuracy of a rung 0 training after each quarter of the rounds'
-time, the winner's validation and test accuracy, weights and arena; then, beside the first value's,
+time (not for a search that was interrupted: its pause is in no column), the winner's validation and test accuracy, weights and arena; then, beside the first value's,
 the smallest arenas of networks that were equally accurate.
 """
 import argparse
@@ -51,19 +51,22 @@ def read(study):
     """What the tables say of a study. `reached` are (accuracy, arena bytes) of all trainings at the
     last rung of the rounds."""
     with sqlite3.connect("file:%s?mode=ro" % (study / "study.db"), uri=True) as db:
-        start = seconds(db.execute("SELECT created_at FROM studies").fetchone()[0])
+        created, active_ms = db.execute("SELECT created_at, active_ms FROM studies").fetchone()
+        start = seconds(created)
         runs = db.execute(
             "SELECT r.created_at, r.val_accuracy, r.rung, g.arena_bytes FROM runs AS r JOIN genotypes "
             "AS g ON g.id = r.genotype_id WHERE NOT r.failed AND r.rung < ?", (FINALS_RUNG,)).fetchall()
+        finished = seconds(db.execute("SELECT max(created_at) FROM runs").fetchone()[0])
         validation, test, weights, arena = db.execute(
             "SELECT b.val_accuracy, b.test_accuracy, g.weights_bytes, g.arena_bytes FROM best AS b "
             "JOIN genotypes AS g ON g.id = b.genotype_id").fetchone()
     end = max(seconds(at) for at, _, _, _ in runs)
+    paused = finished - start > active_ms / 1000 + 5
     best = []
     for quarter in range(1, QUARTERS + 1):
         until = start + (end - start) * quarter / QUARTERS
         seen = [accuracy for at, accuracy, rung, _ in runs if rung == 0 and seconds(at) <= until]
-        best.append(max(seen) if seen else float("nan"))
+        best.append(max(seen) if seen and not paused else float("nan"))
     last = max(rung for _, _, rung, _ in runs)
     return {"trainings": len(runs), "best": best, "validation": validation, "test": test,
             "weights": weights, "arena": arena,

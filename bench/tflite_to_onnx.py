@@ -375,6 +375,8 @@ def main():
                         help="the arena of TensorFlow Lite Micro's planner")
     parser.add_argument("--to", metavar="FOLDER", type=pathlib.Path, help="write ONNX files there")
     options = parser.parse_args()
+    if options.to:
+        options.to.mkdir(parents=True, exist_ok=True)
     for path in options.models:
         try:
             translate(path, options)

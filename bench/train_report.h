@@ -28,7 +28,7 @@ typedef struct mn_bench_way {
     mn_bench_shape shape;
 } mn_bench_way;
 
-enum { mn_bench_way_count = 13 };
+enum { mn_bench_way_count = 16 };
 
 /* In the order in which they take their turns. */
 extern const mn_bench_way mn_bench_ways[mn_bench_way_count];

@@ -57,6 +57,13 @@ printf '%-36s %10.2f %%\n' 'test accuracy, memnet int8' "$accuracy"
 printf '%-36s %10.2f %%\n' 'test accuracy, compiled C' "$compiled"
 printf '%-36s %s test images\n' 'same prediction' "$agreement"
 
+promised="$arena bytes, arena $arena, $(wc -l <"$demo/labels.txt") of $(wc -l <"$demo/labels.txt")"
+found="$(constant MODEL_ARENA_BYTES) bytes, arena $symbol, $agreement"
+if [ "$found" != "$promised" ] || [ "$((weights + arena))" -gt "$budget" ]; then
+    echo "demo: the exported code is not what was planned" >&2
+    exit 1
+fi
+
 if command -v qemu-system-arm >/dev/null && command -v arm-none-eabi-g++ >/dev/null; then
     printf '\nas firmware on an emulated board, RAM of exactly arena and stack, every output byte compared:\n'
     python3 tests/target/run_targets.py --export --raw "$demo/test.raw" --images 200 \

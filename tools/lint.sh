@@ -22,7 +22,7 @@ clang_build() {
     CC=clang-14 tools/build.sh build-clang all -Dtests=enabled -Dwerror=true -Doptimization=0 \
         -Ddebug=false >build-clang.log 2>&1 &&
         rm build-clang.log && return
-    grep -E -A4 'error|warning' build-clang.log | head -60
+    grep -iE -A4 'error|warning' build-clang.log | head -60 | grep . || tail -n 20 build-clang.log
     rm build-clang.log
     return 1
 }
@@ -31,6 +31,10 @@ clang_build() {
 # status.c defines what tools/analyser.h redefines; the example and the boards' probe need an
 # exported model beside them; start_arm.c is of another processor.
 tidy() {
+    [ -f build-clang/compile_commands.json ] || {
+        echo "clang-tidy: no build-clang/compile_commands.json"
+        return 1
+    }
     find src cli bench tests -name '*.c' ! -path src/emit/example/main.c ! -path src/base/status.c \
         ! -path tests/target/start_arm.c \
         ! -path 'tests/fuzz/*' ! -path 'tests/target/board/*' -print0 |

@@ -14,7 +14,6 @@ fi
 # Threads that wait sleep: spinning ones collapse where tests share the cores.
 export OMP_WAIT_POLICY=passive
 export ASAN_OPTIONS=detect_leaks=1
-export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
 status=0

@@ -76,7 +76,7 @@ typedef enum mn_genotype_state {
 /** One row of `genotypes`. Strings: borrowed by writers; of readers see each function. */
 typedef struct mn_genotype_row {
     char id[MN_STUDY_ID_BYTES];
-    char parent_id[MN_STUDY_ID_BYTES]; /**< "" in round 0. */
+    char parent_id[MN_STUDY_ID_BYTES]; /**< "" for a network that was made from none. */
     const char *json;
     const char *move;     /**< "round0", "augment", ... */
     const char *map_json; /**< Parent-to-child layer map, or "[]". */

@@ -4,8 +4,8 @@
 #include "search/options.h"
 
 #include <math.h>
+#include <sched.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json.h"
 
@@ -46,7 +46,8 @@ mn_status mn_strategy_parse(const char *text, mn_strategy *ret_strategy, mn_erro
 
 mn_search_opts mn_search_opts_default(void)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t set;
+    int processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     return (mn_search_opts){
         .precision = MN_PRECISION_INT8,
         .preset = MN_PRESET_FAST,

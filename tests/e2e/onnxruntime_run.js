@@ -27,9 +27,12 @@ async function main() {
     const dims = shape.split(",").map(Number);
     const size = dims.reduce((a, b) => a * b, 1);
     const pixels = floats(images);
-    const run = (i) => session.run(
-        {[name]: new ort.Tensor("float32", pixels.subarray(i * size, (i + 1) * size), dims)});
     const count = pixels.length / size;
+    const feeds = [];
+    for (let i = 0; i < count; i++)
+        feeds.push({[name]: new ort.Tensor(
+            "float32", pixels.subarray(i * size, (i + 1) * size), dims)});
+    const run = (i) => session.run(feeds[i]);
     const out = [];
     let result = null;
     let all = null;

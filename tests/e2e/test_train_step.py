@@ -99,11 +99,11 @@ class TrainStep(unittest.TestCase):
         self.write_peers()
         done = self.compare("--rounds", "2", FAKE_PARAMETERS=self.parameters())
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-        # Two rounds of everything; the prototype's pairs are two processes each.
+        # Two rounds of everything; pairs are two processes each.
         start = "B 4 2"
         self.assertEqual(self.calls(), sorted(2 * (
-            [f"torch {start} {kind} 2 - 1 - {malloc}" for kind, malloc in
-             (("cl f32", TUNED), ("cl bf16", TUNED), ("cf f32", "- - -"))] +
+            [f"torch {start} {kind} {threads} - 1 - {malloc}" for kind, malloc in
+             (("cl f32", TUNED), ("cl bf16", TUNED), ("cf f32", "- - -")) for threads in "211"] +
             [f"prototype {start} {kind} 1 {threads} 1" for kind in ("f32", "bf16")
              for threads in "211"])))
         for line in (r"memnet +float32, 2 processes of 1 thread +\d+  \d+\.\.\d+",
@@ -111,8 +111,8 @@ class TrainStep(unittest.TestCase):
                      r"memnet float32: 2 processes are \d+\.\d\d times one",
                      r"prototype +bf16, 2 processes of 1 thread +600  600\.\.600",
                      r"TABLE network B, width 4, batch 2",
-                     r"PyTorch tuned +500  bf16, 1 process of 2 threads",
-                     r"PyTorch as shipped +400  float32, 1 process of 2 threads",
+                     r"PyTorch tuned +1000  bf16, 2 processes of 1 thread",
+                     r"PyTorch as shipped +800  float32, 2 processes of 1 thread",
                      r"prototype float32 +400  float32, 2 processes of 1 thread",
                      r"memnet / prototype, float32 +\d+\.\d\d"):
             self.assertRegex(done.stdout, line)

@@ -77,6 +77,8 @@ class Export:
 
     def __init__(self, folder):
         self.folder = folder
+        if not (folder / "model.h").exists():
+            sys.exit("%s: no model.h; a network with a name of its own cannot be run here" % folder)
         text = (folder / "model.h").read_text()
         number = lambda name: int(re.search(r"#define %s (\d+)" % name, text).group(1))
         self.int8 = "#define MODEL_INT8" in text
@@ -296,7 +298,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", nargs="+")
     parser.add_argument("--images", type=int, default=10, help="default 10")
-    parser.add_argument("--target", action="append", help="only this one; may be repeated")
+    parser.add_argument("--target", action="append", choices=[t.name for t in TARGETS],
+                        help="only this one; may be repeated")
     parser.add_argument("--precision", action="append", choices=["float32", "int8"],
                         help="of target_network; default both")
     parser.add_argument("--export", action="store_true", help="NETWORK is an exported folder")
