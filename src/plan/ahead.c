@@ -61,15 +61,22 @@ static uint32_t find_alive(mn__ahead *a, const mn__board *b)
     return count;
 }
 
-bool mn__may_lie_in_alive(const mn__board *b, uint32_t x)
+/* From the last value back: hosts, and what a value becomes, come behind it. */
+void mn__ahead_find_in_alive(const mn__ahead *a, const mn__board *b)
 {
+    const mn__reach *r = a->reach;
     const mn__lists *hosts = &b->values->hosts;
-    for (uint32_t i = 0; i < mn__list_count(hosts, x); i++) {
-        uint32_t h = mn__list_of(hosts, x)[i];
-        if (b->is_placed[h] || mn__may_lie_in_alive(b, h))
-            return true;
+    const uint32_t first = r->segment.first;
+    for (uint32_t x = r->segment.end; x-- > first;) {
+        uint32_t next = a->next[x - first];
+        uint8_t found = 0;
+        for (uint32_t i = 0; i < mn__list_count(hosts, x) && !found; i++) {
+            uint32_t h = mn__list_of(hosts, x)[i];
+            found = b->is_placed[h] || (h < r->segment.end && a->in_alive[h - first]);
+        }
+        a->in_alive[x - first] = found;
+        a->way_in_alive[x - first] = found || (next != MN_NONE && a->way_in_alive[next - first]);
     }
-    return false;
 }
 
 typedef struct sum {
@@ -86,7 +93,7 @@ static void add_value(const mn__ahead *a, const mn__board *b, uint32_t x, sum *s
         return;
     if (mn__list_count(&b->values->hosts, x) == 0)
         s->own += b->values->bytes[x];
-    else if (!mn__may_lie_in_alive(b, x))
+    else if (!mn__may_lie_in_alive(a, x))
         s->parts += b->values->needs->value_bytes[x];
 }
 
@@ -200,6 +207,7 @@ size_t mn__ahead_bytes(mn__ahead *ahead, const mn__board *board)
     if (r->words == 0)
         return 0;
     uint32_t alive = find_alive(ahead, board);
+    mn__ahead_find_in_alive(ahead, board);
     size_t most = look_at_concats(ahead, board, alive);
     ahead->alive_count = alive;
     ahead->brink.count = 0;

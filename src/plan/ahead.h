@@ -29,6 +29,7 @@ typedef struct mn__ahead {
     uint32_t *end; /* (count) of a kernel: the input of a concat that its value becomes in the end,
                       read by one kernel after another, or MN_NONE */
     size_t *thread_bytes; /* (count) the least that lies in memory of it on that way */
+    uint32_t *next;       /* (count) the first reader on that way; MN_NONE at its end */
     uint32_t *top; /* (count) of a value: the concat without hosts that it may lie in at last */
     uint32_t top_count;
     uint32_t tops[MN__MOST_TOPS]; /* such concats that have no place on the board last looked at */
@@ -37,6 +38,9 @@ typedef struct mn__ahead {
     mn__brink brink;           /* of the board last looked at */
     size_t limit;              /* what is more than this is of no interest: for `brink` */
     size_t held[MN__MOST_TOPS]; /* scratch: what is alive now and needed when they run */
+    uint8_t *in_alive; /* (count) of a value, on the board last looked at: a host of it has a place,
+                          so that it may come to lie in a buffer that is alive already */
+    uint8_t *way_in_alive; /* (count) it may, or what it becomes on its way */
     uint64_t *held_during; /* (count + 1, words) scratch: nodes while which a buffer is needed */
     uint32_t alive_count;
     uint32_t *alive; /* (count + 1) roots of what is alive on the board last looked at */

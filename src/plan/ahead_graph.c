@@ -153,6 +153,7 @@ static void follow_reader(mn__ahead *a, uint32_t x)
         size_t later = mn_size_smaller(bytes, a->thread_bytes[next - r->segment.first]);
         if (later > most) {
             most = later;
+            a->next[at] = next;
             a->end[at] = a->end[next - r->segment.first];
             a->thread_bytes[at] = later;
         }
@@ -167,7 +168,7 @@ static void find_threads(mn__ahead *a)
     for (uint32_t x = r->segment.end; x-- > r->segment.first;) {
         uint32_t at = x - r->segment.first;
         size_t bytes = r->values->needs->value_bytes[x];
-        a->end[at] = MN_NONE;
+        a->end[at] = a->next[at] = MN_NONE;
         a->thread_bytes[at] = bytes;
         if (!mn__is_kernel(r, x) || mn__list_count(readers, x) == 0)
             continue;
@@ -191,7 +192,11 @@ mn_status mn__ahead_find(const mn__reach *reach, mn__ahead *ahead, mn_error *err
     ahead->top = mn_calloc(reach->count, sizeof *ahead->top);
     ahead->end = mn_calloc(reach->count, sizeof *ahead->end);
     ahead->thread_bytes = mn_calloc(reach->count, sizeof *ahead->thread_bytes);
-    if (ahead->end == NULL || ahead->thread_bytes == NULL || ahead->top == NULL ||
+    ahead->next = mn_calloc(reach->count, sizeof *ahead->next);
+    ahead->in_alive = mn_calloc(reach->count, sizeof *ahead->in_alive);
+    ahead->way_in_alive = mn_calloc(reach->count, sizeof *ahead->way_in_alive);
+    if (ahead->next == NULL || ahead->in_alive == NULL || ahead->way_in_alive == NULL ||
+        ahead->end == NULL || ahead->thread_bytes == NULL || ahead->top == NULL ||
         ahead->held_during == NULL || ahead->alive == NULL || ahead->may_write_over == NULL)
         return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
     for (uint32_t u = reach->segment.first; u < reach->segment.end; u++)
@@ -210,6 +215,9 @@ void mn__ahead_done(mn__ahead *ahead)
     free(ahead->may_write_over);
     free(ahead->end);
     free(ahead->thread_bytes);
+    free(ahead->next);
+    free(ahead->in_alive);
+    free(ahead->way_in_alive);
     free(ahead->top);
     free(ahead->held_during);
     free(ahead->alive);

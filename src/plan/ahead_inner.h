@@ -45,8 +45,14 @@ typedef struct mn__ranking {
     mn__demand kernels[MN__MOST_RANKED];
 } mn__ranking;
 
+/* Fills in_alive and way_in_alive for a board. */
+void mn__ahead_find_in_alive(const mn__ahead *a, const mn__board *b);
+
 /* Whether x may come to lie in a buffer that is alive already. */
-bool mn__may_lie_in_alive(const mn__board *b, uint32_t x);
+static inline bool mn__may_lie_in_alive(const mn__ahead *a, uint32_t x)
+{
+    return a->in_alive[x - a->reach->segment.first] != 0;
+}
 
 /* While u runs, `held` of it alive now. With `top`, a concat that has no place yet, what may lie in
  * it does not count; MN_NONE = none. */

@@ -1,7 +1,8 @@
 /*
  * What several kernels need together. Of any set of kernels one is the last to run, and by then
  * each of the others has left something: its value, or what became of it on its way into a concat.
- * As long as that concat has no place, this lies in buffers of its own.
+ * As long as that concat has no place, this lies in buffers of its own, unless something on the way
+ * may lie in a buffer that is alive already, as a part of another concat: then it counts nothing.
  */
 #include "plan/ahead_inner.h"
 
@@ -32,6 +33,8 @@ static void add_way(const mn__ahead *a, ways *w, uint32_t h)
 {
     uint32_t at = h - a->reach->segment.first;
     uint32_t i = 0;
+    if (a->way_in_alive[at])
+        return;
     while (i < w->count && w->ends[i] != a->end[at])
         i++;
     if (i < w->count) {
@@ -94,7 +97,7 @@ static size_t result_bytes(const mn__ahead *a, const mn__board *b, uint32_t n)
 {
     const mn__reach *r = a->reach;
     if (!mn__is_kernel(r, n) || a->may_write_over[n - r->segment.first] || b->is_placed[n] ||
-        mn__may_lie_in_alive(b, n))
+        mn__may_lie_in_alive(a, n))
         return 0;
     return b->values->needs->value_bytes[n];
 }
@@ -209,11 +212,14 @@ bool mn__ahead_is_too_much(const mn__ahead *ahead,
         return false;
     size_t align = r->values->needs->align;
     size_t left = ahead->thread_bytes[v - r->segment.first] / align * align;
-    for (uint32_t i = 0; i < brink->count; i++) {
+    bool is_too_much = false;
+    for (uint32_t i = 0; i < brink->count && !is_too_much; i++) {
         uint32_t u = brink->nodes[i];
-        if (u != v && !board->done[u] && brink->bytes[i] + left >= limit &&
-            !mn__set_has(mn__reach_row(r, r->before, u), v - r->segment.first))
-            return true;
+        is_too_much = u != v && !board->done[u] && brink->bytes[i] + left >= limit &&
+                      !mn__set_has(mn__reach_row(r, r->before, u), v - r->segment.first);
     }
-    return false;
+    if (!is_too_much)
+        return false;
+    mn__ahead_find_in_alive(ahead, board);
+    return ahead->way_in_alive[v - r->segment.first] == 0;
 }

@@ -261,6 +261,42 @@ static void test_part_that_lies_in_another(void **state)
     assert_true(t.boards > 100);
 }
 
+static uint32_t op(tool *t, uint32_t units, uint32_t count, const uint32_t *inputs)
+{
+    return tool_add(t,
+                    (mn_node_spec){.prim = MN_PRIM_OPAQUE,
+                                   .inputs = inputs,
+                                   .input_count = count,
+                                   .shape = {1, 1, 4 * units},
+                                   .layer = MN_NONE});
+}
+
+/* What q leaves on its way to the last concat may lie in the buffer of the first one, which is
+ * alive while u runs: it does not come on top of that. */
+static void test_way_through_what_is_alive(void **state)
+{
+    (void)state;
+    tool t = tool_start();
+    uint32_t in = tool_input(&t, 1, 1, 4);
+    uint32_t a = op(&t, 1, 1, &in);
+    uint32_t x = op(&t, 30, 1, &in);
+    uint32_t y = op(&t, 5, 1, &in);
+    uint32_t q = op(&t, 5, 2, (uint32_t[]){x, y});
+    uint32_t u = op(&t, 5, 1, &x);
+    uint32_t part = tool_pair(&t, MN_PRIM_CONCAT, a, q);
+    uint32_t last = tool_pair(&t, MN_PRIM_CONCAT, part, u);
+    mn_graph *graph = tool_finish(&t, 1, &last);
+    rooms *r = make_rooms(graph);
+    mn_random random = mn_random_make(9, 4);
+    tally told = {0};
+    for (uint32_t i = 0; i < 200; i++)
+        for (uint32_t s = 0; s < r->segment_count; s++)
+            walk(r, s, &random, &told);
+    assert_true(told.boards > 200);
+    free_rooms(r);
+    mn_graph_free(graph);
+}
+
 /* By hand: x 256 -> a 1024 -> b 256, and c 512 and a sum from b. Segment by segment there must come
  * x and a, a and b, b and c. */
 static void test_chain_by_hand(void **state)
@@ -292,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_bound_never_exceeds_the_best),
         cmocka_unit_test(test_branches),
         cmocka_unit_test(test_part_that_lies_in_another),
+        cmocka_unit_test(test_way_through_what_is_alive),
         cmocka_unit_test(test_chain_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -181,6 +181,36 @@ static void test_segments_are_joined(void **state)
     mn_graph_free(graph);
 }
 
+/* Sums that may all be written over one another in a slice of the concat: there are more ways from
+ * the first to the last than a search could walk. */
+static void test_ladders(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        tool t = tool_start();
+        uint32_t in = tool_input(&t, 4, 4, 4);
+        uint32_t before = tool_conv(&t, in, 4);
+        uint32_t at = tool_conv(&t, before, 4);
+        depthwise_in_place_scratch = 16;
+        for (int i = 0; i < 60; i++) {
+            uint32_t other = kind == 0 ? before : tool_depthwise(&t, at);
+            uint32_t next =
+                tool_pair(&t, MN_PRIM_ADD, kind == 0 ? at : tool_depthwise(&t, at), other);
+            before = at;
+            at = next;
+        }
+        mn_graph *graph =
+            tool_finish_one(&t, tool_pair(&t, MN_PRIM_CONCAT, at, tool_conv(&t, in, 4)));
+        rooms *r = make_rooms(graph);
+        mn__order order = order_of(r, 1000);
+        assert_complete(graph, r, &order);
+        mn__order_done(&order);
+        free_rooms(r);
+        mn_graph_free(graph);
+    }
+    depthwise_in_place_scratch = -1;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_lesser_efforts),
         cmocka_unit_test(test_greedy_goes_deep),
         cmocka_unit_test(test_segments_are_joined),
+        cmocka_unit_test(test_ladders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
