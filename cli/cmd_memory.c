@@ -28,12 +28,6 @@ typedef struct request {
     bool json;
 } request;
 
-/* What the sizes stand for. */
-static const char *precision_text(const mn__pipeline *network)
-{
-    return network->is_imported ? "as in the file" : mn_precision_name(network->plan->precision);
-}
-
 static json_t *steps_json(const mn__pipeline *network)
 {
     const mn_plan *plan = network->plan;
@@ -69,7 +63,7 @@ static json_t *network_json(const mn__pipeline *network)
                      "file",
                      mn__json_text(network->path),
                      "precision",
-                     precision_text(network),
+                     mn__pipeline_sizes_text(network),
                      "weights_bytes",
                      (json_int_t)plan->weights_bytes,
                      "arena_bytes",
@@ -131,7 +125,7 @@ static const char *proof_text(const mn_plan *plan)
 static void print_summary(const mn__pipeline *network)
 {
     const mn_plan *plan = network->plan;
-    printf("%s (%s, batch 1)\n", network->path, precision_text(network));
+    printf("%s (%s, batch 1)\n", network->path, mn__pipeline_sizes_text(network));
     printf("  weights         %s\n", mn__bytes_text(plan->weights_bytes).text);
     printf("  arena           %s\n", mn__bytes_text(plan->arena_bytes).text);
     printf("  total           %s\n", mn__bytes_text(plan->total_bytes).text);

@@ -73,7 +73,7 @@ static void put_head(picture *p)
     put_text(p, mn__bytes_text(plan->lower_bound_bytes).text, 0);
     mn_buffer_printf(&p->svg, ", weights ");
     put_text(p, mn__bytes_text(plan->weights_bytes).text, 0);
-    mn_buffer_printf(&p->svg, ", %s</text>\n", mn_precision_name(plan->precision));
+    mn_buffer_printf(&p->svg, ", %s</text>\n", mn__pipeline_sizes_text(p->network));
     mn_buffer_printf(&p->svg,
                      "<text class=\"g\" x=\"%d\" y=\"%d\">step</text>"
                      "<text class=\"g n\" x=\"%d\" y=\"%d\">live bytes</text>"

@@ -177,6 +177,11 @@ mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_e
     return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", pipeline->path);
 }
 
+const char *mn__pipeline_sizes_text(const mn__pipeline *pipeline)
+{
+    return pipeline->is_imported ? "as in the file" : mn_precision_name(pipeline->plan->precision);
+}
+
 void mn__pipeline_done(mn__pipeline *pipeline)
 {
     mn_plan_free(pipeline->plan);

@@ -51,6 +51,9 @@ mn_status mn__pipeline_deploy(mn__pipeline *pipeline, mn_precision precision, mn
 /* The same, and plan. */
 mn_status mn__pipeline_plan(mn__pipeline *pipeline, mn_precision precision, mn_error *err);
 
+/* What the sizes of a planned network stand for: its precision, or "as in the file". */
+const char *mn__pipeline_sizes_text(const mn__pipeline *pipeline);
+
 void mn__pipeline_done(mn__pipeline *pipeline);
 
 /* Whether a file can be made at `path` later, so that a command fails before hours of work. */

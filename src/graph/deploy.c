@@ -94,12 +94,31 @@ static void find_followers(deploy *d)
     }
 }
 
+/* Bytes of constants that an imported file states for a node and the batch norm it absorbs; 0: its
+ * tensors tell. False when the sum does not fit. */
+static bool stated_bytes(const deploy *d, uint32_t n, size_t *ret_bytes)
+{
+    const mn_node *node = mn_graph_node(d->from, n);
+    uint32_t norm = d->followers[n].batch_norm;
+    *ret_bytes = node->constant_bytes;
+    if (node->constant_bytes == 0 || norm == MN_NONE)
+        return true;
+    const mn_node *absorbed = mn_graph_node(d->from, norm);
+    size_t bytes = absorbed->constant_bytes;
+    if (bytes == 0) /* gamma, beta, mean, variance */
+        bytes = (size_t)absorbed->shape.c * 4 * sizeof(float);
+    return mn_size_add(*ret_bytes, bytes, ret_bytes);
+}
+
 /* Adds the deployed form of a node that stays. */
 static mn_status add_node(deploy *d, uint32_t n, mn_error *err)
 {
     const mn_node *node = mn_graph_node(d->from, n);
     const follower *f = &d->followers[n];
     bool lone_norm = node->prim == MN_PRIM_BATCH_NORM;
+    size_t stated = 0;
+    if (!stated_bytes(d, n, &stated))
+        return mn_error_set(err, MN_ERR_LIMIT, "node '%s': its constants do not fit", node->name);
     uint32_t *inputs = mn_calloc(node->input_count, sizeof *inputs);
     if (inputs == NULL)
         return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
@@ -119,7 +138,7 @@ static mn_status add_node(deploy *d, uint32_t n, mn_error *err)
         .epsilon = node->epsilon,
         .layer = node->layer,
         .element_bytes = node->element_bytes,
-        .constant_bytes = node->constant_bytes,
+        .constant_bytes = stated,
     };
     d->map[n] = mn_graph_add(d->builder, &spec);
     if (d->map[n] != MN_NONE)

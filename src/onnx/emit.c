@@ -35,18 +35,26 @@ bool mn__onnx_is_per_image(const mn__onnx_import *import, const mn__onnx_type *t
     return type->rank >= 2 && type->dims[0] == import->batch;
 }
 
+mn_status mn__onnx_refuse_batch(const mn__onnx_import *import, mn_error *err)
+{
+    if (import->batch <= 1)
+        return MN_OK;
+    return mn_error_set(err,
+                        MN_ERR_UNSUPPORTED,
+                        "the batch of %u images is mixed into other dimensions: expected values "
+                        "that begin with it",
+                        import->batch);
+}
+
 mn_status mn__onnx_shape(const mn__onnx_import *import,
                          const mn__onnx_type *type,
                          mn_shape *ret_shape,
                          mn_error *err)
 {
     bool leads = type->rank >= 1 && type->dims[0] == import->batch;
-    if (import->batch > 1 && !leads)
-        return mn_error_set(err,
-                            MN_ERR_UNSUPPORTED,
-                            "the batch of %u images is mixed into other dimensions: expected "
-                            "values that begin with it",
-                            import->batch);
+    mn_status status = leads ? MN_OK : mn__onnx_refuse_batch(import, err);
+    if (status != MN_OK)
+        return status;
     size_t elements = mn__onnx_product(type, leads ? 1 : 0, type->rank);
     if (elements == 0 || elements > UINT32_MAX)
         return mn_error_set(
@@ -248,7 +256,8 @@ mn_status mn__onnx_add_simple(mn__onnx_call *call, mn_prim prim, mn_error *err)
 mn_status mn__onnx_add_opaque(mn__onnx_call *call, mn_error *err)
 {
     mn__onnx_import *import = call->import;
-    mn__onnx_value **from = mn__onnx_calloc(import->memory, call->input_count, sizeof(void *));
+    mn__onnx_value **from = mn__onnx_calloc(
+        import->memory, (size_t)call->input_count + call->output_count, sizeof(void *));
     uint32_t count = 0;
     if (from == NULL)
         return mn__onnx_memory_error(import->memory, err);
@@ -267,6 +276,7 @@ mn_status mn__onnx_add_opaque(mn__onnx_call *call, mn_error *err)
             continue;
         mn_node_spec spec = {.prim = MN_PRIM_OPAQUE, .constant_bytes = constant_bytes};
         status = mn__onnx_add(call, o, &spec, from, count, err);
+        from[count++] = &import->values.items[call->outputs[o]];
         constant_bytes = 0;
     }
     return status;

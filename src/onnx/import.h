@@ -110,6 +110,9 @@ mn_status mn__onnx_shape(const mn__onnx_import *import,
                          mn_shape *ret_shape,
                          mn_error *err);
 
+/* MN_ERR_UNSUPPORTED when the graph has a batch above one: for an op that reads across it. */
+mn_status mn__onnx_refuse_batch(const mn__onnx_import *import, mn_error *err);
+
 /* Adds a graph input. */
 mn_status mn__onnx_add_input(mn__onnx_import *import, uint32_t value, mn_error *err);
 
@@ -130,8 +133,9 @@ mn_status mn__onnx_add(mn__onnx_call *call,
 /* A node of one activation, input 0, and output 0. */
 mn_status mn__onnx_add_simple(mn__onnx_call *call, mn_prim prim, mn_error *err);
 
-/* An opaque node for each output that is read. Each reads all inputs, so that none of them is
- * overwritten while one of the op's outputs is still to be made: never less memory than needed. */
+/* An opaque node for each output that is read. Each reads all inputs and the outputs before it, so
+ * that all of them are there with the last one, as they are when the op has run: never less memory
+ * than needed. */
 mn_status mn__onnx_add_opaque(mn__onnx_call *call, mn_error *err);
 
 /* Output 0 is input 0 by another name. */

@@ -80,9 +80,22 @@ static mn_status infer_mat_mul(mn__onnx_call *call, mn_error *err)
     return status;
 }
 
+/* Whether every row of the product reads all images: it sums over the dimension they are in. */
+static bool reads_across_images(mn__onnx_call *call)
+{
+    const mn__onnx_value *a = mn__onnx_input(call, 0);
+    const mn__onnx_value *b = mn__onnx_input(call, inputs_of(call).matrix);
+    if (b->state == MN__ONNX_ACTIVATION && b->type.rank <= 2)
+        return true;
+    return is_gemm(call) && a->state == MN__ONNX_ACTIVATION &&
+           mn__onnx_int(call->node, "transA", 0) != 0;
+}
+
 mn_status mn__onnx_infer_dense(mn__onnx_call *call, mn_error *err)
 {
     mn_status status = mn__onnx_need_inputs(call, inputs_of(call).matrix + 1, err);
+    if (status == MN_OK && reads_across_images(call))
+        status = mn__onnx_refuse_batch(call->import, err);
     if (status != MN_OK)
         return status;
     const char *op = call->node->op_type;

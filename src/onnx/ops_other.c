@@ -189,6 +189,10 @@ mn_status mn__onnx_infer_recurrent(mn__onnx_call *call, mn_error *err)
     const mn__onnx_type *w = &mn__onnx_input(call, 1)->type;
     int64_t hidden = mn__onnx_int(call->node, "hidden_size", 0);
     bool batch_first = mn__onnx_int(call->node, "layout", 0) != 0;
+    if (!batch_first && mn__onnx_input(call, 0)->state == MN__ONNX_ACTIVATION)
+        status = mn__onnx_refuse_batch(call->import, err); /* what comes first is time */
+    if (status != MN_OK)
+        return status;
     if (x->rank != 3 || w->rank != 3)
         return mn_error_set(
             err, MN_ERR_FORMAT, "X and W of %u and %u dimensions, expected 3", x->rank, w->rank);

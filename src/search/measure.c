@@ -25,7 +25,14 @@ measure(const mn_genotype *genotype, const mn_plan_opts *opts, mn__needs *ret_ne
     mn_status status = deploy(genotype, &deployed, err);
     if (status == MN_OK)
         status = mn_plan_create(deployed, opts, &plan, err);
-    if (status == MN_OK)
+    if (status == MN_ERR_UNSUPPORTED) { /* no kernel runs it, whatever the memory */
+        *ret_needs = (mn__needs){.weights_bytes = INT64_MAX,
+                                 .arena_bytes = INT64_MAX,
+                                 .total_bytes = INT64_MAX,
+                                 .macs = mn_graph_macs(deployed),
+                                 .effort = mn__train_effort(deployed)};
+        status = MN_OK;
+    } else if (status == MN_OK)
         *ret_needs = (mn__needs){.weights_bytes = plan->weights_bytes,
                                  .arena_bytes = plan->arena_bytes,
                                  .total_bytes = plan->total_bytes,
@@ -75,6 +82,8 @@ mn_status mn__keeps(const mn_genotype *genotype,
     if (status == MN_OK && (bound->max_macs == 0 || mn_graph_macs(deployed) <= bound->max_macs))
         status = mn_plan_fits(
             deployed, &opts, limit(bound->ram_bytes), limit(bound->total_bytes), &keeps, err);
+    if (status == MN_ERR_UNSUPPORTED)
+        status = MN_OK; /* no kernel runs it: it keeps nothing */
     mn_graph_free(deployed);
     if (status == MN_OK)
         *ret_keeps = keeps;

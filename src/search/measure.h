@@ -13,6 +13,8 @@ typedef struct mn__needs {
     double effort; /* of training, see effort.h */
 } mn__needs;
 
+/* A network that no kernel of the precision runs (int8: sums of too many products) needs INT64_MAX
+ * bytes: more than any bound. */
 mn_status mn__measure(const mn_genotype *genotype,
                       mn_precision precision,
                       mn__needs *ret_needs,

@@ -97,6 +97,12 @@ static mn_status tell_nothing_fits(const mn_bound *bound, const mn__needs *least
 {
     char bytes[160];
     char macs[96] = "";
+    if (least->total_bytes == INT64_MAX)
+        return mn_error_set(
+            err,
+            MN_ERR_LIMIT,
+            "no network to start from: on images of this size all have sums of more "
+            "products than the int8 kernels take");
     if (bound->total_bytes != 0)
         snprintf(bytes,
                  sizeof bytes,

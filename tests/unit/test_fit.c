@@ -131,8 +131,37 @@ static void test_against_every_width_and_factor(void **state)
     assert_true(single > 6 && single < changed);
 }
 
+/* A head that sums more products than int8 kernels do: over any bound, and narrowed until it does
+ * not. */
+static void test_what_no_kernel_runs(void **state)
+{
+    (void)state;
+    mn_error err;
+    mn__needs needs;
+    bool keeps = true;
+    const mn_bound bound = {.total_bytes = UINT64_C(1) << 30};
+    mn_genotype genotype = {
+        .input = {32, 32, 3}, .classes = 10, .block_count = 1, .head = MN_HEAD_MAXPOOL2};
+    genotype.blocks[0] = (mn_block){.stride = 1, .width = 256, .cell_count = 1};
+    genotype.blocks[0].cells[0] =
+        (mn_cell){.op = {MN_OP_CONV_1X1, MN_OP_CONV_1X1}, .combine = MN_COMBINE_ADD, .out = true};
+    assert_ok(mn__keeps(&genotype, &bound, MN_PRECISION_INT8, &keeps, &err), &err);
+    assert_false(keeps);
+    assert_ok(mn__measure(&genotype, MN_PRECISION_INT8, &needs, &err), &err);
+    assert_false(mn__bound_keeps(&bound, needs.weights_bytes, needs.arena_bytes, needs.macs));
+    assert_ok(mn__keeps(&genotype, &bound, MN_PRECISION_FLOAT32, &keeps, &err), &err);
+    assert_true(keeps);
+    assert_ok(mn__fit_widths(&genotype, &bound, MN_PRECISION_INT8, false, &err), &err);
+    assert_ok(mn__keeps(&genotype, &bound, MN_PRECISION_INT8, &keeps, &err), &err);
+    assert_true(keeps);
+    assert_in_range(genotype.blocks[0].width, 120, 129); /* 16 * 16 * 129 = 33,024 */
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_every_width_and_factor)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_every_width_and_factor),
+        cmocka_unit_test(test_what_no_kernel_runs),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -338,7 +338,7 @@ static void test_several_outputs(void **state)
     onnx_output(&file, "y");
     onnx_output(&file, "c");
     mn_graph *graph = onnx_graph(&file);
-    assert_nodes(graph, "input 4x4x6; opaque 4x4x1 0; opaque 4x4x3 0; relu 4x4x1 1");
+    assert_nodes(graph, "input 4x4x6; opaque 4x4x1 0; opaque 4x4x3 0 1; relu 4x4x1 1");
     assert_int_equal(mn_graph_output_count(graph), 2);
     assert_int_equal(mn_graph_output(graph, 0), 3);
     assert_int_equal(mn_graph_output(graph, 1), 2);
@@ -581,6 +581,25 @@ static void test_batch(void **state)
     onnx_refused(&file, MN_ERR_UNSUPPORTED, "the batch of 8 images is mixed");
     file = one_node(13, "4,4", "", "Transpose", "x", "");
     onnx_refused(&file, MN_ERR_UNSUPPORTED, "the batch of 4 images is moved");
+    file = onnx_new(13);
+    onnx_input(&file, "a", FLOAT, "4,4");
+    onnx_input(&file, "b", FLOAT, "4,6");
+    onnx_node(&file, "MatMul", "a,b", "y", "");
+    onnx_output(&file, "y");
+    onnx_refused(&file, MN_ERR_UNSUPPORTED, "op MatMul: the batch of 4 images is mixed");
+    file = onnx_new(13);
+    onnx_input(&file, "a", FLOAT, "4,4");
+    onnx_constant(&file, "w", FLOAT, "4,6", NULL);
+    onnx_node(&file, "Gemm", "a,w", "y", "transA=1");
+    onnx_output(&file, "y");
+    onnx_refused(&file, MN_ERR_UNSUPPORTED, "op Gemm: the batch of 4 images is mixed");
+    file = onnx_new(14);
+    onnx_input(&file, "x", FLOAT, "5,1,8");
+    onnx_constant(&file, "w", FLOAT, "1,24,8", NULL);
+    onnx_constant(&file, "r", FLOAT, "1,24,6", NULL);
+    onnx_node(&file, "GRU", "x,w,r", "y", "hidden_size=6");
+    onnx_output(&file, "y");
+    onnx_refused(&file, MN_ERR_UNSUPPORTED, "op GRU: the batch of 5 images is mixed");
     file = one_node(13, "1,3,height,5", "", "Relu", "x", "");
     onnx_refused(
         &file, MN_ERR_UNSUPPORTED, "input 'x': dimension 2 is 'height': expected a number");

@@ -1,6 +1,7 @@
 /* ONNX import: how wide elements are, and which bytes of constants count at which node. */
 #include "test.h"
 
+#include "memnet/deploy.h"
 #include "onnx_models.h"
 
 /* "name width constants" of every node, in one line. */
@@ -195,6 +196,30 @@ static void test_pairs(void **state)
                  "input 4 0; opaque 1 5; conv 1 160; relu 1 0; add 1 0; reshape 1 0; opaque 4 0");
 }
 
+/* A batch norm that is folded into a convolution of stated constants brings its own. */
+static void test_norm_behind_stated_constants(void **state)
+{
+    (void)state;
+    onnx_file file = onnx_new(13);
+    mn_graph *deployed = NULL;
+    mn_error err;
+    quantised_constants(&file);
+    onnx_input(&file, "x", FLOAT, "1,3,8,8");
+    for (int i = 0; i < 4; i++)
+        onnx_constant(&file, (const char *[]){"g", "e", "m", "v"}[i], FLOAT, "4", NULL);
+    onnx_node(&file, "DequantizeLinear", "w,ws,wz", "wd", "axis=0");
+    onnx_node(&file, "Conv", "x,wd", "a", "");
+    onnx_node(&file, "BatchNormalization", "a,g,e,m,v", "y", "");
+    onnx_output(&file, "y");
+    mn_graph *graph = onnx_graph(&file);
+    assert_ok(mn_deploy(graph, NULL, &deployed, NULL, &err), &err);
+    assert_int_equal(mn_graph_node_count(deployed), 2);
+    /* 108 weights, 4 scales, 4 zero points, and 4 by 4 floats */
+    assert_int_equal(mn_graph_node(deployed, 1)->constant_bytes, 108 + 16 + 4 + 64);
+    mn_graph_free(deployed);
+    mn_graph_free(graph);
+}
+
 /* A float that another op reads too stays one, and quantising it is an op. */
 static void test_pairs_with_other_readers(void **state)
 {
@@ -253,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_opaque_constants),
         cmocka_unit_test(test_qlinear),
         cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_norm_behind_stated_constants),
         cmocka_unit_test(test_pairs_with_other_readers),
         cmocka_unit_test(test_concat_of_widths),
     };

@@ -97,6 +97,32 @@ static void test_refusals(void **state)
     mn_graph_free(graph);
 }
 
+/* What no int8 kernel runs is refused by the plan, not behind a training. */
+static void test_sums_too_long(void **state)
+{
+    (void)state;
+    for (uint32_t terms = MN_S8_TERMS; terms <= MN_S8_TERMS + 1; terms++) {
+        tool t = tool_start();
+        mn_graph *graph = tool_finish_one(&t, tool_dense(&t, tool_input(&t, 1, 1, terms), 2));
+        mn_plan_opts opts = int8_opts();
+        mn_plan *plan = NULL;
+        mn_error err;
+        bool fits = true;
+        if (terms == MN_S8_TERMS) {
+            assert_ok(mn_plan_create(graph, &opts, &plan, &err), &err);
+        } else {
+            assert_error(mn_plan_create(graph, &opts, &plan, &err),
+                         MN_ERR_UNSUPPORTED,
+                         &err,
+                         "sums of 33156 products, int8 kernels sum at most 33155");
+            assert_int_equal(mn_plan_fits(graph, &opts, SIZE_MAX, SIZE_MAX, &fits, &err),
+                             MN_ERR_UNSUPPORTED);
+        }
+        mn_plan_free(plan);
+        mn_graph_free(graph);
+    }
+}
+
 static void test_fits(void **state)
 {
     (void)state;
@@ -150,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_scratch),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_sums_too_long),
         cmocka_unit_test(test_fits),
         cmocka_unit_test(test_random_graphs),
     };
