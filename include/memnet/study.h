@@ -1,9 +1,10 @@
 /**
  * The study: what a search remembers. A folder with `study.db` (SQLite), `weights/` and `best`.
  *
- * A row is written when its result exists and never changes meaning afterwards, so a search that
- * was killed goes on by replaying its (deterministic) decisions and finding its results here.
- * Weights are written, synced and renamed before the row that speaks of them.
+ * A row is written when its result exists and does not change afterwards (but a network that was
+ * made and not trained passes to the round that trains it), so a search that was killed goes on by
+ * replaying its (deterministic) decisions and finding its results here. Weights are written, synced
+ * and renamed before the row that speaks of them.
  */
 #ifndef MEMNET_STUDY_H
 #define MEMNET_STUDY_H
@@ -66,7 +67,7 @@ MN_API mn_status mn_study_set_active_ms(mn_study *study, int64_t active_ms, mn_e
 
 /* ---- genotypes ------------------------------------------------------------------------------- */
 
-/** How far a genotype came in the round that first made it. */
+/** How far a genotype came in its round: the one that chose it, or else the first that made it. */
 typedef enum mn_genotype_state {
     MN_STATE_OVER_BOUND, /**< Planned, refused, never trained. */
     MN_STATE_RANKED,     /**< Fits, but not among the top K. */
@@ -91,7 +92,8 @@ MN_API mn_status mn_study_begin(mn_study *study, mn_error *err);
 MN_API mn_status mn_study_commit(mn_study *study, mn_error *err);
 MN_API void mn_study_rollback(mn_study *study);
 
-/** Inserts the row unless a genotype of that id exists (then nothing changes). */
+/** Inserts the row. A genotype of that id stays as it is, unless a later round has chosen it and no
+ * earlier one had: then the row is that round's, in the form in which it is trained. */
 MN_API mn_status mn_study_put_genotype(mn_study *study, const mn_genotype_row *row, mn_error *err);
 
 /** Finds a genotype. *ret_found tells whether there is one; then `ret_row` is filled and its

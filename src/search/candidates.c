@@ -18,15 +18,19 @@ void mn__pool_done(mn__pool *pool)
     *pool = (mn__pool){0};
 }
 
-/* True when a round before `round` has this network. */
-static mn_status
-seen_before(mn_study *study, const char *id, uint32_t round, bool *ret_seen, mn_error *err)
+/* True when a round before `round` has chosen this network, or one of the same goal was the first
+ * to make it: what another goal's bound refused, or its ranking left out, may be worth training
+ * here. */
+static mn_status seen_before(
+    const mn__session *session, const char *id, uint32_t round, bool *ret_seen, mn_error *err)
 {
     mn_genotype_row row;
     bool found = false;
-    mn_status status = mn_study_get_genotype(study, id, &row, &found, err);
+    uint32_t goals = session->opts->bound_count;
+    mn_status status = mn_study_get_genotype(session->study, id, &row, &found, err);
     if (status == MN_OK)
-        *ret_seen = found && row.round < round;
+        *ret_seen = found && row.round < round &&
+                    (row.state == MN_STATE_CHOSEN || row.round % goals == round % goals);
     return status;
 }
 
@@ -61,7 +65,7 @@ static mn_status add(mn__session *session,
     mn_genotype_id(&candidate->genotype, entry.id);
     pool->generated++;
     if (!in_pool(pool, entry.id))
-        status = seen_before(session->study, entry.id, round, &seen, err);
+        status = seen_before(session, entry.id, round, &seen, err);
     else
         seen = true;
     if (status == MN_OK && seen) {

@@ -19,7 +19,8 @@ typedef struct mn__entry {
     bool chosen;
 } mn__entry;
 
-/* Entries are distinct networks that no earlier round has seen, in order of generation. */
+/* Entries are distinct networks that no earlier round has seen (of several goals: that none has
+ * chosen, nor one of the same goal made first), in order of generation. */
 typedef struct mn__pool {
     mn__families families;
     uint32_t count;

@@ -13,7 +13,13 @@ static const char *const STATES[] = {"over_bound", "ranked", "chosen"};
 static const char PUT[] =
     "INSERT INTO genotypes (id, parent_id, round, state, move, map_json, rank_score,"
     "                       weights_bytes, arena_bytes, total_bytes, macs, json)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING";
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET parent_id = excluded.parent_id, round = excluded.round,"
+    "   state = excluded.state, move = excluded.move, map_json = excluded.map_json,"
+    "   rank_score = excluded.rank_score, weights_bytes = excluded.weights_bytes,"
+    "   arena_bytes = excluded.arena_bytes, total_bytes = excluded.total_bytes,"
+    "   macs = excluded.macs, json = excluded.json"
+    " WHERE state <> 'chosen' AND excluded.state = 'chosen' AND excluded.round > round";
 
 static const char GET[] =
     "SELECT id, parent_id, round, state, move, map_json, rank_score,"

@@ -189,6 +189,53 @@ static void test_rounds_add_up(void **state)
     end(b);
 }
 
+/* With two bounds: what the first one's round refused or left out by rank is made anew for the
+ * other one, what it has chosen is not. */
+static void test_other_bounds(void **state)
+{
+    const mn__ranker by_size = mn__ranker_by_size();
+    mn_error err;
+    bench *b = begin(*state, half_bound(*state));
+    mn_genotype_row row;
+    bool found = false;
+    mn__pool first = {0};
+    mn__pool second = {0};
+    uint32_t all_later = 0;
+    b->opts.bounds[1] = (mn_bound){.total_bytes = 1 << 30};
+    b->opts.bound_count = 2;
+    b->session.goals[1] =
+        (mn__goal){.bound = &b->opts.bounds[1], .bytes = 1 << 30, .frame = small_frame()};
+    assert_ok(mn__pool_make(&b->session, 0, &first, &err), &err);
+    assert_ok(mn__pool_choose(&first, &by_size, 5, (double)INFINITY, &err), &err);
+    assert_ok(mn__pool_store(&b->session, &first, 0, &err), &err);
+    assert_true(first.over_bound > 0 && first.count > first.over_bound + 5);
+    b->session.goal = 1;
+    assert_ok(mn__pool_make(&b->session, 1, &second, &err), &err);
+    assert_int_equal(second.count, first.count - 5);
+    assert_int_equal(second.over_bound, 0);
+    assert_ok(mn__pool_choose(&second, &by_size, 5, (double)INFINITY, &err), &err);
+    assert_ok(mn__pool_store(&b->session, &second, 1, &err), &err);
+    for (uint32_t i = 0; i < first.count; i++) { /* whoever has chosen it keeps it */
+        const mn__entry *entry = &first.entries[i];
+        assert_ok(mn_study_get_genotype(b->session.study, entry->id, &row, &found, &err), &err);
+        assert_true(found);
+        bool later = false;
+        for (uint32_t k = 0; k < second.count; k++)
+            later =
+                later || (second.entries[k].chosen && strcmp(second.entries[k].id, row.id) == 0);
+        assert_int_equal(row.round, later ? 1 : 0);
+        assert_int_equal(row.state,
+                         entry->chosen || later ? MN_STATE_CHOSEN
+                         : entry->fits          ? MN_STATE_RANKED
+                                                : MN_STATE_OVER_BOUND);
+        all_later += later;
+    }
+    assert_int_equal(all_later, 5);
+    mn__pool_done(&second);
+    mn__pool_done(&first);
+    end(b);
+}
+
 /* Networks that are slow to train are chosen last, best first among themselves. */
 static void test_slow_networks_give_way(void **state)
 {
@@ -339,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_rounds_add_up),
+        TEST(test_other_bounds),
         TEST(test_slow_networks_give_way),
         TEST(test_interrupted_round_is_the_same),
         TEST(test_stored_rows),

@@ -56,6 +56,23 @@ static void test_genotypes(void **state)
     assert_ok(mn_study_put_genotype(study, &again, &err), &err); /* changes nothing */
     for (uint32_t i = 0; i < 3; i++)
         check_genotype(study, &rows[i]);
+    rows[0].round++; /* a later round takes what none has chosen yet, and keeps it then */
+    rows[0].state = MN_STATE_CHOSEN;
+    rows[0].rank_score = 7.0;
+    rows[0].json = "{\"another\": \"form of it\"}";
+    rows[0].total_bytes++;
+    memcpy(rows[0].parent_id, rows[1].id, sizeof rows[0].parent_id);
+    assert_ok(mn_study_put_genotype(study, &rows[0], &err), &err);
+    again = rows[0];
+    again.round++;
+    again.json = "{}";
+    assert_ok(mn_study_put_genotype(study, &again, &err), &err);
+    check_genotype(study, &rows[0]);
+    again = rows[1]; /* one that is made again and not chosen stays the first round's */
+    again.round++;
+    again.rank_score++;
+    assert_ok(mn_study_put_genotype(study, &again, &err), &err);
+    check_genotype(study, &rows[1]);
     mn_study_close(&study);
 
     assert_ok(mn_study_open(f->dir, NULL, &study, &err), &err);
