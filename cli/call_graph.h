@@ -35,8 +35,8 @@ void mn__call_graph_done(mn__call_graph *graph);
 /* Adds one file of gcc's. Lines that are neither node nor edge are skipped. */
 mn_status mn__call_graph_add(mn__call_graph *graph, const char *text, mn_error *err);
 
-/* Sets the frame of a function that gcc sees without one, of every file that has it as a static one:
- * of functions in assembly gcc knows nothing. */
+/* Sets the frame of a function that gcc sees without one, of every file that has it as a static
+ * one: of functions in assembly gcc knows nothing. */
 void mn__call_graph_set_frame(mn__call_graph *graph, const char *name, uint32_t bytes);
 
 /* Stack that a call of `name` needs, its own frame included. *ret_complete = false when a function

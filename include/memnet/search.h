@@ -89,7 +89,8 @@ typedef struct mn_search_opts {
     uint32_t top_k;       /**< Candidates trained in a round, default 8. */
     uint32_t neighbours;  /**< Of the base, brought under the bound and ranked in a round of `fast`,
                              default 256. */
-    uint32_t jobs;        /**< Worker processes, default: those that the process may use, at most 64. Never in results. */
+    uint32_t jobs;        /**< Worker processes, default: processors that the process may use, 64 at
+                             most. Never in results. */
     uint64_t seed;        /**< Default 1. */
     uint32_t max_cells;   /**< C_max: the search stops growing there, default 13. */
     uint32_t finalists;   /**< Networks trained from scratch at the end, default 2. */
@@ -121,8 +122,8 @@ MN_API mn_search_opts mn_search_opts_default(void);
  * @param dataset  Borrowed.
  * @retval MN_ERR_LIMIT     No network meets the bound: the message names the smallest total found.
  * @retval MN_ERR_MISMATCH  The study was made with other options or another data set.
- * @retval MN_ERR_WORKER    Workers cannot be started, or every training of a bound's first round or of its
- *                          finals failed.
+ * @retval MN_ERR_WORKER    Workers cannot be started, or all trainings failed of a bound's first
+ *                          round or of its finals.
  */
 MN_API mn_status mn_search_run(const mn_search_opts *opts,
                                const mn_dataset *dataset,

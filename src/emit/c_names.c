@@ -87,8 +87,12 @@ static size_t replace(const char *name, const char *text, size_t count, mn_buffe
 static place next_place(place now, const char *text, size_t at, size_t count, bool include)
 {
     char c = text[at];
-    char next = at + 1 < count ? text[at + 1] : '\0';
-    char before = at > 0 ? text[at - 1] : '\0';
+    char next = '\0';
+    char before = '\0';
+    if (at + 1 < count)
+        next = text[at + 1];
+    if (at > 0)
+        before = text[at - 1];
     switch (now) {
     case IN_CODE:
         if (c == '/' && next == '*')

@@ -49,12 +49,12 @@ static void mn_s8_keep_row(const int8_t *data, int8_t *place, const mn_s8_window
  * ring, which is crossed once at most, and behind row y, where the image itself goes on. Returns
  * the number of patches. */
 static int32_t mn_s8_patch_cut(const int8_t *data,
-                         const int8_t *ring,
-                         const int8_t *weights,
-                         const mn_s8_window *window,
-                         const mn_s8_taps *taps,
-                         int32_t y,
-                         mn_s8_patch patches[MN_S8_PATCHES])
+                               const int8_t *ring,
+                               const int8_t *weights,
+                               const mn_s8_window *window,
+                               const mn_s8_taps *taps,
+                               int32_t y,
+                               mn_s8_patch patches[MN_S8_PATCHES])
 {
     int32_t ring_rows = mn_s8_ring_rows(window);
     int32_t count = 0;

@@ -17,7 +17,7 @@
 #define MN_S8_MVE 1
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && defined(__thumb2__) &&     \
     !defined(__ARM_BIG_ENDIAN) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 8))
-#define MN_S8_DSP 1 /* in assembly: a gcc before 8 has no noipa, without which it would be wrong */
+#define MN_S8_DSP 1 /* in assembly: gcc before 8 has no noipa, without which it would be wrong */
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define MN_S8_AVX2 1

@@ -26,7 +26,9 @@ static int8_t from_pixel_value(float pixel, mn_preprocessing preprocessing, mn_q
         (pixel - preprocessing.mean) * preprocessing.scale / grid.scale + (float)grid.zero_point;
     if (!(q > -128.0f))
         return -128;
-    return q > 127.0f ? (int8_t)127 : (int8_t)((int)(q + 128.5f) - 128);
+    if (q > 127.0f)
+        return 127;
+    return (int8_t)((int)(q + 128.5f) - 128);
 }
 
 void mn_int8_network_image(const mn_int8_network *network,
@@ -40,10 +42,11 @@ void mn_int8_network_image(const mn_int8_network *network,
     size_t elements = mn_shape_elements(dataset->shape);
     size_t first = index * elements;
     for (size_t e = 0; e < elements; e++) {
-        ret_input[e] =
-            dataset->pixel_type == MN_PIXEL_U8
-                ? (int8_t)(((const uint8_t *)images->pixels)[first + e] - 128)
-                : from_pixel_value(((const float *)images->pixels)[first + e], preprocessing, grid);
+        if (dataset->pixel_type == MN_PIXEL_U8)
+            ret_input[e] = (int8_t)(((const uint8_t *)images->pixels)[first + e] - 128);
+        else
+            ret_input[e] =
+                from_pixel_value(((const float *)images->pixels)[first + e], preprocessing, grid);
     }
 }
 

@@ -109,7 +109,8 @@ static void test_fits(void **state)
     (void)state;
     for (uint32_t jobs = 1; jobs <= 4; jobs++)
         for (uint32_t finalists = 1; finalists <= 3; finalists++)
-            for (double left = 500.0; left < 20000.0; left *= 1.03) {
+            for (int ms = 500; ms < 20000; ms += 1 + ms / 40) {
+                const double left = ms;
                 uint32_t seeds = 0;
                 uint32_t epochs = 0;
                 mn_search_opts opts = options(MN_PRECISION_INT8, jobs);
