@@ -145,6 +145,17 @@ static inline uint32_t tool_dense(tool *t, uint32_t x, uint32_t outputs)
                                    .layer = MN_NONE});
 }
 
+/* An op of which only the size is known: so many times 16 bytes. */
+static inline uint32_t tool_op(tool *t, uint32_t units, uint32_t count, const uint32_t *inputs)
+{
+    return tool_add(t,
+                    (mn_node_spec){.prim = MN_PRIM_OPAQUE,
+                                   .inputs = inputs,
+                                   .input_count = count,
+                                   .shape = {1, 1, 4 * units},
+                                   .layer = MN_NONE});
+}
+
 static inline uint32_t tool_reshape(tool *t, uint32_t x, mn_shape shape)
 {
     return tool_add(t,

@@ -261,16 +261,6 @@ static void test_part_that_lies_in_another(void **state)
     assert_true(t.boards > 100);
 }
 
-static uint32_t op(tool *t, uint32_t units, uint32_t count, const uint32_t *inputs)
-{
-    return tool_add(t,
-                    (mn_node_spec){.prim = MN_PRIM_OPAQUE,
-                                   .inputs = inputs,
-                                   .input_count = count,
-                                   .shape = {1, 1, 4 * units},
-                                   .layer = MN_NONE});
-}
-
 /* What q leaves on its way to the last concat may lie in the buffer of the first one, which is
  * alive while u runs: it does not come on top of that. */
 static void test_way_through_what_is_alive(void **state)
@@ -278,11 +268,11 @@ static void test_way_through_what_is_alive(void **state)
     (void)state;
     tool t = tool_start();
     uint32_t in = tool_input(&t, 1, 1, 4);
-    uint32_t a = op(&t, 1, 1, &in);
-    uint32_t x = op(&t, 30, 1, &in);
-    uint32_t y = op(&t, 5, 1, &in);
-    uint32_t q = op(&t, 5, 2, (uint32_t[]){x, y});
-    uint32_t u = op(&t, 5, 1, &x);
+    uint32_t a = tool_op(&t, 1, 1, &in);
+    uint32_t x = tool_op(&t, 30, 1, &in);
+    uint32_t y = tool_op(&t, 5, 1, &in);
+    uint32_t q = tool_op(&t, 5, 2, (uint32_t[]){x, y});
+    uint32_t u = tool_op(&t, 5, 1, &x);
     uint32_t part = tool_pair(&t, MN_PRIM_CONCAT, a, q);
     uint32_t last = tool_pair(&t, MN_PRIM_CONCAT, part, u);
     mn_graph *graph = tool_finish(&t, 1, &last);

@@ -48,30 +48,20 @@ static uint32_t add_opaque(tool *t, uint32_t x, uint32_t element_bytes)
 
 /* ---- opaque nodes ---------------------------------------------------------------------------- */
 
-static uint32_t op(tool *t, uint32_t units, uint32_t count, const uint32_t *inputs)
-{
-    return tool_add(t,
-                    (mn_node_spec){.prim = MN_PRIM_OPAQUE,
-                                   .inputs = inputs,
-                                   .input_count = count,
-                                   .shape = {1, 1, 4 * units},
-                                   .layer = MN_NONE});
-}
-
 /* Only with s and p in slices of k2 from the start are 75 units enough. What p becomes on its way
  * to the last concat lies there, too, and does not come on top of it. */
 static void test_parts_of_several(void **state)
 {
     (void)state;
     tool t = tool_start();
-    uint32_t in = op(&t, 1, 0, NULL);
-    uint32_t s = op(&t, 35, 1, &in);
-    uint32_t x = op(&t, 30, 1, &s);
-    uint32_t y = op(&t, 5, 1, &s);
-    uint32_t p = op(&t, 5, 2, (uint32_t[]){x, y});
-    uint32_t u = op(&t, 5, 1, &x);
-    uint32_t c = op(&t, 5, 1, &p);
-    uint32_t z = op(&t, 1, 1, &c);
+    uint32_t in = tool_op(&t, 1, 0, NULL);
+    uint32_t s = tool_op(&t, 35, 1, &in);
+    uint32_t x = tool_op(&t, 30, 1, &s);
+    uint32_t y = tool_op(&t, 5, 1, &s);
+    uint32_t p = tool_op(&t, 5, 2, (uint32_t[]){x, y});
+    uint32_t u = tool_op(&t, 5, 1, &x);
+    uint32_t c = tool_op(&t, 5, 1, &p);
+    uint32_t z = tool_op(&t, 1, 1, &c);
     uint32_t k2 = tool_pair(&t, MN_PRIM_CONCAT, s, p);
     uint32_t k3 = tool_pair(&t, MN_PRIM_CONCAT, p, z);
     uint32_t last = tool_pair(&t, MN_PRIM_CONCAT, c, u);
