@@ -83,6 +83,12 @@ typedef struct mn_quant_sizes {
 } mn_quant_sizes;
 MN_API mn_quant_sizes mn_quant_sizes_of(const mn_graph *deployed, uint32_t node);
 
+/** Whether the int8 kernels can sum what the node sums, whatever its numbers are: what the plan
+ * asks before there are any. @retval MN_ERR_UNSUPPORTED  Too many products, or too many pixels of a
+ * mean.
+ */
+MN_API mn_status mn_quant_check_sums(const mn_graph *deployed, uint32_t node, mn_error *err);
+
 /**
  * A positive real factor as multiplier / 2^shift, multiplier in [2^30, 2^31), shift in [1,62];
  * factors below 2^-32 become 0. @retval MN_ERR_LIMIT  Not finite, negative, or 2^30 and more.

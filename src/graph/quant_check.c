@@ -128,13 +128,6 @@ static mn_status check_weights(const checker *c, uint32_t n)
 {
     mn_quant_sizes sizes = mn_quant_sizes_of(c->graph, n);
     mn_status status = MN_OK;
-    if (sizes.filter > MN_S8_TERMS)
-        return mn_error_set(c->err,
-                            MN_ERR_UNSUPPORTED,
-                            "node '%s': sums of %zu products, int8 kernels sum at most %d",
-                            mn_graph_node(c->graph, n)->name,
-                            sizes.filter,
-                            MN_S8_TERMS);
     for (uint32_t o = 0; o < sizes.outputs && status == MN_OK; o++)
         status = check_output(c, n, sizes, o);
     return status;
@@ -155,19 +148,33 @@ static mn_status check_add(const checker *c, uint32_t n)
     return MN_OK;
 }
 
-/* Pools sum what the whole image or a window holds. */
-static mn_status check_summed(const checker *c, uint32_t n)
+/* Of pools: they sum what the whole image or a window holds. */
+static mn_status check_pixels(const mn_node *node, mn_shape in, mn_error *err)
 {
-    const mn_node *node = mn_graph_node(c->graph, n);
-    mn_shape in = mn_graph_node(c->graph, node->inputs[0])->shape;
     uint64_t pixels = (uint64_t)in.h * in.w;
-    if (pixels > most_pixels)
-        return mn_error_set(c->err,
+    if (pixels <= most_pixels)
+        return MN_OK;
+    return mn_error_set(err,
+                        MN_ERR_UNSUPPORTED,
+                        "node '%s': a mean over an image of %" PRIu64 " pixels, int8 kernels "
+                        "sum at most 2^22",
+                        node->name,
+                        pixels);
+}
+
+mn_status mn_quant_check_sums(const mn_graph *deployed, uint32_t node, mn_error *err)
+{
+    const mn_node *of = mn_graph_node(deployed, node);
+    size_t terms = mn_quant_sizes_of(deployed, node).filter;
+    if (terms > MN_S8_TERMS)
+        return mn_error_set(err,
                             MN_ERR_UNSUPPORTED,
-                            "node '%s': a mean over an image of %" PRIu64 " pixels, int8 kernels "
-                            "sum at most 2^22",
-                            node->name,
-                            pixels);
+                            "node '%s': sums of %zu products, int8 kernels sum at most %d",
+                            of->name,
+                            terms,
+                            MN_S8_TERMS);
+    if (of->prim == MN_PRIM_GLOBAL_POOL || of->prim == MN_PRIM_AVG_POOL)
+        return check_pixels(of, mn_graph_node(deployed, of->inputs[0])->shape, err);
     return MN_OK;
 }
 
@@ -226,14 +233,14 @@ static mn_status check_node(const checker *c, uint32_t n)
         status = check_value(c, n);
     if (status == MN_OK)
         status = check_clamp(c, n);
+    if (status == MN_OK)
+        status = mn_quant_check_sums(c->graph, n, c->err);
     if (status == MN_OK && q->weights != NULL)
         status = check_weights(c, n);
     if (status == MN_OK && prim == MN_PRIM_ADD)
         status = check_add(c, n);
     if (status == MN_OK && prim == MN_PRIM_GLOBAL_POOL)
         status = check_factor(c, n, q->factor, q->factor_shift);
-    if (status == MN_OK && (prim == MN_PRIM_GLOBAL_POOL || prim == MN_PRIM_AVG_POOL))
-        status = check_summed(c, n);
     return status;
 }
 

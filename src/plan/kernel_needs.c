@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/size.h"
-#include "kernels/mn_s8.h"
 #include "memnet/quant.h"
 #include "plan/kernel_scratch.h"
 
@@ -86,35 +85,6 @@ static mn_status check_kernel_limits(const mn_node *node, mn_error *err)
                                 node->name,
                                 fields[i],
                                 INT32_MAX);
-    return MN_OK;
-}
-
-/* Sums of the int8 kernels stay within 32 bits. */
-static mn_status check_int8_sums(const mn_graph *graph, uint32_t n, mn_error *err)
-{
-    const uint64_t most_pixels = UINT64_C(1) << 22; /* of mn_s8_global_pool() */
-    const mn_node *node = mn_graph_node(graph, n);
-    if (node->tensors[MN_ROLE_WEIGHT] != MN_NONE) {
-        size_t terms = mn_quant_sizes_of(graph, n).filter;
-        if (terms > MN_S8_TERMS)
-            return mn_error_set(err,
-                                MN_ERR_UNSUPPORTED,
-                                "node '%s': sums of %zu products, int8 kernels sum at most %d",
-                                node->name,
-                                terms,
-                                MN_S8_TERMS);
-    }
-    if (node->prim == MN_PRIM_GLOBAL_POOL) {
-        mn_shape in = mn_graph_node(graph, node->inputs[0])->shape;
-        if ((uint64_t)in.h * in.w > most_pixels)
-            return mn_error_set(err,
-                                MN_ERR_UNSUPPORTED,
-                                "node '%s': a mean over an image of %u by %u pixels, int8 "
-                                "kernels sum at most 2^22",
-                                node->name,
-                                in.h,
-                                in.w);
-    }
     return MN_OK;
 }
 
@@ -235,7 +205,7 @@ static mn_status add_node(const mn_graph *graph,
     if (status == MN_OK)
         status = check_kernel_limits(node, err);
     if (status == MN_OK && opts->precision == MN_PRECISION_INT8)
-        status = check_int8_sums(graph, n, err);
+        status = mn_quant_check_sums(graph, n, err);
     if (status == MN_OK)
         status = check_stated_sizes(graph, node, opts, err);
     if (status != MN_OK)
