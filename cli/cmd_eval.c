@@ -136,7 +136,7 @@ static mn_status classify_int8(const request *r,
     };
     mn_status status = mn__pipeline_plan(network, MN_PRECISION_INT8, err);
     if (status == MN_OK && network->quant == NULL)
-        status = mn__int8_quantize(network, dataset, NULL, err);
+        status = mn__int8_quantize(network, dataset, NULL, NULL, err);
     if (status != MN_OK)
         return status;
     status = mn_int8_network_create(network->deployed, network->quant, &int8, err);

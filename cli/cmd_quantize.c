@@ -65,7 +65,8 @@ static void warn_of_other_data(const request *r, const mn_model *model, const mn
                  dataset->hash);
 }
 
-static int print_result(const request *r, const mn__pipeline *network, const char *out)
+static int
+print_result(const request *r, const mn__pipeline *network, uint32_t images, const char *out)
 {
     const mn_plan *plan = network->plan;
     if (r->json)
@@ -73,7 +74,7 @@ static int print_result(const request *r, const mn__pipeline *network, const cha
                                         "out",
                                         mn__json_text(out),
                                         "calibration_images",
-                                        (json_int_t)r->images,
+                                        (json_int_t)images,
                                         "percentile",
                                         mn__json_number(r->percentile),
                                         "qat_epochs",
@@ -84,7 +85,8 @@ static int print_result(const request *r, const mn__pipeline *network, const cha
                                         (json_int_t)plan->arena_bytes,
                                         "total_bytes",
                                         (json_int_t)plan->total_bytes));
-    printf("wrote %s, int8\n  weights  %s\n", out, mn__bytes_text(plan->weights_bytes).text);
+    printf("wrote %s, int8, calibrated on %s images\n", out, mn__count_text(images).text);
+    printf("  weights  %s\n", mn__bytes_text(plan->weights_bytes).text);
     printf("  arena    %s\n", mn__bytes_text(plan->arena_bytes).text);
     printf("  total    %s\n", mn__bytes_text(plan->total_bytes).text);
     return MN__EXIT_OK;
@@ -128,6 +130,7 @@ static int quantize(request *r)
     mn_dataset *dataset = NULL;
     mn_quantize_opts opts = mn_quantize_opts_default();
     mn_error err;
+    uint32_t images = 0;
     int code = MN__EXIT_FAILED;
     mn_status status = MN_OK;
     char *made = r->out == NULL ? default_name(r->model) : NULL;
@@ -148,13 +151,13 @@ static int quantize(request *r)
         status = mn_dataset_open(r->data, &dataset, &err);
     if (status == MN_OK) {
         warn_of_other_data(r, network.model, dataset);
-        status = mn__int8_quantize(&network, dataset, &opts, &err);
+        status = mn__int8_quantize(&network, dataset, &opts, &images, &err);
     }
     if (status == MN_OK)
         status = fine_tune(r, &network, dataset, &err);
     if (status == MN_OK)
         status = save(&network, out, &err);
-    code = status == MN_OK ? print_result(r, &network, out) : mn__fail(&err);
+    code = status == MN_OK ? print_result(r, &network, images, out) : mn__fail(&err);
     mn_dataset_free(dataset);
     mn__pipeline_done(&network);
     free(made);

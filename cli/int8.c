@@ -9,6 +9,7 @@
 mn_status mn__int8_quantize(mn__pipeline *pipeline,
                             const mn_dataset *dataset,
                             const mn_quantize_opts *opts,
+                            uint32_t *ret_images,
                             mn_error *err)
 {
     const mn_model *model = pipeline->model;
@@ -23,6 +24,7 @@ mn_status mn__int8_quantize(mn__pipeline *pipeline,
         .tensors = pipeline->folded,
         .preprocessing = model->preprocessing,
         .dataset = dataset,
+        .index_count = dataset->train.count,
     };
     if (strcmp(model->data_hash, dataset->hash) == 0) {
         status = mn_split_make(dataset, model->split_seed, model->split_fraction, &split, err);
@@ -31,6 +33,8 @@ mn_status mn__int8_quantize(mn__pipeline *pipeline,
     }
     if (status == MN_OK)
         status = mn_quantize(&input, &with, &pipeline->quant, err);
+    if (ret_images != NULL)
+        *ret_images = with.images < input.index_count ? with.images : input.index_count;
     mn_split_done(&split);
     return status == MN_OK ? MN_OK : mn_error_prefix(err, status, "%s", pipeline->path);
 }

@@ -12,11 +12,13 @@
 /*
  * Fills pipeline->quant from a float32 model that is planned already. Ranges are measured on the
  * images that the model was trained on; on all training images of a data set that is not its own.
- * `opts` NULL: the defaults. MN_ERR_ARG for a model that is int8 already.
+ * `opts` NULL: the defaults. `ret_images` (NULL: not wanted) is how many images that were: those
+ * asked for, or all where there are fewer. MN_ERR_ARG for a model that is int8 already.
  */
 mn_status mn__int8_quantize(mn__pipeline *pipeline,
                             const mn_dataset *dataset,
                             const mn_quantize_opts *opts,
+                            uint32_t *ret_images,
                             mn_error *err);
 
 /*

@@ -451,6 +451,7 @@ class Train(Case):
         self.assertAlmostEqual(on_the_fly["accuracy"], accuracy["accuracy"], delta=5)
         made = json.loads(self.ok("quantize", self.model, "--data", self.spec, "--out",
                                   "q.safetensors", "--json"))
+        self.assertEqual(made["calibration_images"], 270)  # all that trained, for 512
         memory = json.loads(self.ok("memory", "q.safetensors", "--json"))
         self.assertEqual(memory["precision"], "int8")
         for key in ("weights_bytes", "arena_bytes", "total_bytes"):
@@ -461,8 +462,9 @@ class Train(Case):
                                      "--predictions", "q"))
         self.assertEqual(of_file, on_the_fly)
         self.assertEqual((self.folder / "p").read_bytes(), (self.folder / "q").read_bytes())
-        self.ok("quantize", self.model, "--data", self.spec, "--percentile", "99.9",
-                "--calibration-images", "20", "--out", "r.safetensors")
+        said = self.ok("quantize", self.model, "--data", self.spec, "--percentile", "99.9",
+                       "--calibration-images", "20", "--out", "r.safetensors")
+        self.assertIn("wrote r.safetensors, int8, calibrated on 20 images\n", said)
         said = self.ok("quantize", self.model, "--data", self.spec, "--qat-epochs", "2",
                        "--threads", "1", "--out", "t.safetensors")
         self.assertRegex(said, r"(?s)epoch 1/2  loss .*epoch 2/2  loss .*wrote t.safetensors, int8")
