@@ -6,7 +6,7 @@
 
 #include "simd/simd.h"
 
-#if defined(__x86_64__)
+#if defined(MN_SIMD_X86)
 static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
