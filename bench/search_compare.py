@@ -9,8 +9,9 @@ Runs `memnet search` for every value of the option and every seed, each on an eq
 processors, --at-once (default: the processors) at a time, in the order of seeds, so that the values
 share whatever else the machine does. Studies lie in DIR and continue when the command is repeated.
 Prints trainings, the best validation accuracy of a rung 0 training after each quarter of the rounds'
-time (not for a search that was interrupted: its pause is in no column), the winner's validation and test accuracy, weights and arena; then, beside the first value's,
-the smallest arenas of networks that were equally accurate.
+time (not for a search that was interrupted: its pause is in no column), the winner's validation and
+test accuracy, weights and arena; then, beside the first value's, the smallest arenas of networks that
+were equally accurate.
 """
 import argparse
 import concurrent.futures
