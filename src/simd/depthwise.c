@@ -9,7 +9,7 @@
 #include "simd/fetch.h"
 #include "simd/kernels.h"
 
-enum { strip_pixels = MN_LANES == 16 ? 8 : 4, most_side = 5, most_taps = 25 };
+enum { strip_pixels = 8, most_side = 5, most_taps = 25 };
 
 /* What a strip of pixels of one row reads and writes. */
 typedef struct strip {
@@ -102,15 +102,37 @@ static uint32_t square_of(const mn__depthwise_pass *d)
     return square ? side : 0;
 }
 
-static void run_rest(const mn__depthwise_pass *d, strip s, uint32_t count)
-{
-    for (uint32_t p = 0; p < count; p++) {
-        run_strip(0, 1, d, &s);
-        s.in += d->in_step;
-        s.out += d->out_step;
-        s.addend = s.addend == NULL ? NULL : s.addend + d->out_step;
-        s.factor = s.factor == NULL ? NULL : s.factor + 1;
+typedef void (*strip_fn)(const mn__depthwise_pass *d, const strip *s);
+
+#define STRIP(kernel, count)                                                                       \
+    static void strip_##kernel##_##count(const mn__depthwise_pass *d, const strip *s)              \
+    {                                                                                              \
+        run_strip(kernel, count, d, s);                                                            \
     }
+#define STRIPS(kernel)                                                                             \
+    STRIP(kernel, 1)                                                                               \
+    STRIP(kernel, 2)                                                                               \
+    STRIP(kernel, 4)                                                                               \
+    STRIP(kernel, 8)
+STRIPS(0)
+STRIPS(3)
+STRIPS(5)
+
+/* By [side / 2][log2 pixels]. */
+static const strip_fn strips[3][4] = {
+    {strip_0_1, strip_0_2, strip_0_4, strip_0_8},
+    {strip_3_1, strip_3_2, strip_3_4, strip_3_8},
+    {strip_5_1, strip_5_2, strip_5_4, strip_5_8},
+};
+
+/* log2 of the pixels that the next strip of a row takes: all that are left of it, or as many as
+ * registers hold, as a power of two. */
+static uint32_t strip_shift(uint32_t left)
+{
+    uint32_t shift = 0;
+    while (2u << shift <= left && 2u << shift <= strip_pixels)
+        shift++;
+    return shift;
 }
 
 void MN_NAME(mn__depthwise)(const mn__depthwise_pass *d,
@@ -123,10 +145,12 @@ void MN_NAME(mn__depthwise)(const mn__depthwise_pass *d,
 {
     vec totals[2] = {vec_all(0.0f), vec_all(0.0f)};
     const uint32_t square = square_of(d);
-    const size_t strips = (size_t)d->rows * ((d->columns + strip_pixels - 1) / strip_pixels);
-    fetch ahead = fetch_begin(d->ahead, strips);
+    const size_t row_strips =
+        d->columns / strip_pixels + (size_t)__builtin_popcount(d->columns % strip_pixels);
+    fetch ahead = fetch_begin(d->ahead, d->rows * row_strips);
     for (uint32_t y = 0; y < d->rows; y++) {
-        for (uint32_t x = 0; x < d->columns; x += strip_pixels) {
+        for (uint32_t x = 0; x < d->columns;) {
+            uint32_t shift = strip_shift(d->columns - x);
             size_t to = y * d->out_row + x * d->out_step;
             fetch_some(&ahead);
             strip s = {.in = in + y * d->in_row + x * d->in_step,
@@ -135,14 +159,8 @@ void MN_NAME(mn__depthwise)(const mn__depthwise_pass *d,
                        .addend = addend == NULL ? NULL : (const element *)addend + to,
                        .factor = d->factor == NULL ? NULL : d->factor + (size_t)y * d->columns + x,
                        .sums = sums == NULL ? NULL : totals};
-            if (d->columns - x < strip_pixels)
-                run_rest(d, s, d->columns - x);
-            else if (square == 3)
-                run_strip(3, strip_pixels, d, &s);
-            else if (square == 5)
-                run_strip(5, strip_pixels, d, &s);
-            else
-                run_strip(0, strip_pixels, d, &s);
+            strips[square / 2][shift](d, &s);
+            x += 1u << shift;
         }
     }
     if (sums != NULL) {
