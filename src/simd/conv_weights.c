@@ -94,6 +94,11 @@ static void accumulate_1(const piece *p)
 
 static void accumulate_half_1(const piece *p)
 {
+    accumulate(in_at_once, 1, p);
+}
+
+static void accumulate_quarter_1(const piece *p)
+{
     accumulate(in_at_once / 2, 1, p);
 }
 
@@ -104,7 +109,10 @@ static void run_tap(piece p, uint32_t blocks, uint32_t lanes, size_t lane_step)
     void (*run)(const piece *) = blocks == 1 ? accumulate_1 : accumulate_2;
     if (lanes <= in_at_once / 2) {
         step = in_at_once / 2;
-        run = blocks == 1 ? accumulate_half_1 : accumulate_half_2;
+        run = blocks == 1 ? accumulate_quarter_1 : accumulate_half_2;
+    } else if (lanes <= in_at_once && blocks == 1) {
+        step = in_at_once;
+        run = accumulate_half_1;
     }
     for (uint32_t k = 0; k < lanes; k += step) {
         run(&p);
