@@ -40,7 +40,10 @@ mn_status mn__folder_check(const char *path, bool force, mn_error *err)
     target found = TARGET_ABSENT;
     mn_status status = look(path, &found, err);
     if (status == MN_OK && found == TARGET_FULL && !force)
-        return mn_error_set(err, MN_ERR_IO, "%s: exists and is not empty", path);
+        return mn_error_set(err,
+                            MN_ERR_IO,
+                            "%s: exists and is not empty (--force replaces an earlier export)",
+                            path);
     return status;
 }
 
