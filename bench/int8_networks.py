@@ -5,8 +5,8 @@ Usage: bench/int8_networks.py --cifar10 DIR --out DIR [--time T] [--epochs N] [-
            [--qat-epochs N] [--boards] [--memnet FILE]
 
 For Fashion-MNIST and CIFAR-10 and five bounds each: searches a network (--time, default 4m), trains
-it in float32 (--epochs, default 12, on all but the validation images), quantises it with and without
-fine-tuning, and reads the test images with all three. With --boards the fine-tuned network is
+it (--epochs, default 12, on all but the validation images), quantises it with and without
+fine-tuning, and reads the test images in float32 and with both. With --boards the fine-tuned network is
 exported and run on every emulated board with --images test images (default 200): every output byte
 is compared with the reference, sizes of symbols with the plan, and a linker script with one byte
 less RAM must fail. What is finished lies in DIR and is not done again, unless the options are others:
