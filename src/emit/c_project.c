@@ -120,6 +120,7 @@ static void write_arduino(const mn_plan *plan, mn_buffer *out)
                      "category=Data Processing\n"
                      "url=\n"
                      "architectures=*\n"
+                     "dot_a_linkage=true\n" /* kernels that two exports share do not collide */
                      "includes=model.h\n",
                      plan->weights_bytes,
                      plan->arena_bytes);
@@ -162,7 +163,8 @@ static void write_readme(const char *name, const mn_plan *plan, uint32_t kernels
         "          ./classify IMAGE...       (raw values, see main.c)\n"
         "or with CMake, which uses the same files.\n\n"
         "Firmware: add %s and the %s_*.c files to your sources. They are C99 and\n"
-        "C++11, need no heap and no library, and keep everything in one static buffer.\n"
+        "C++11, need no heap and of libraries only memcpy() and memset(), and keep\n"
+        "everything in one static buffer.\n"
         "-DMEMNET_ARENA_EXTERNAL lets you place that buffer, -DMEMNET_DUMP_LAYERS shows\n"
         "what every layer makes (%s).\n",
         source,

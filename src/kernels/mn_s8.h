@@ -27,7 +27,8 @@
  * KH*KW*I/groups or a row of a fully connected layer, stay inside an int32 where no bias is beyond
  * +-MN_S8_BIAS. More or beyond that is for the caller to refuse, and global pools of more than
  * 2^22 pixels, average pools of as many taps. */
-enum { MN_S8_TERMS = 33155, MN_S8_BIAS = 1073741823 };
+#define MN_S8_TERMS 33155 /* macros: an enumerator must fit into an int, which may have 16 bits */
+#define MN_S8_BIAS 1073741823
 
 #ifdef __cplusplus
 extern "C" {

@@ -16,8 +16,10 @@
 #include <arm_mve.h>
 #define MN_S8_MVE 1
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && defined(__thumb2__) &&     \
-    !defined(__ARM_BIG_ENDIAN) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 8))
-#define MN_S8_DSP 1 /* in assembly: gcc before 8 has no noipa, without which it would be wrong */
+    !defined(__ARM_BIG_ENDIAN) &&                                                                  \
+    (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 8 && !defined(__SSP_ALL__)) ||        \
+     (defined(__GNUC__) && __GNUC__ >= 11))
+#define MN_S8_DSP 1 /* in assembly: what MN_S8_NAKED needs is there */
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define MN_S8_AVX2 1
@@ -145,12 +147,16 @@ static inline int32_t mn_s8_twice(int32_t value)
 }
 
 /* A function in assembly, since the loops need every register: what a compiler makes of them spills
- * sums. The body saves what it uses and returns. noipa: gcc would take it for one that touches no
- * memory. */
+ * sums. The body saves what it uses and returns. noipa: gcc, which has it since version 8, would
+ * take it for one that touches no memory. The others: a compiler that guards stacks
+ * (-fstack-protector-all) or marks calls would put code of its own around the body. */
 #if defined(__clang__)
 #define MN_S8_NAKED static __attribute__((naked, noinline, unused))
+#elif __GNUC__ >= 11
+#define MN_S8_NAKED                                                                                \
+    static __attribute__((naked, noipa, unused, no_instrument_function, no_stack_protector))
 #else
-#define MN_S8_NAKED static __attribute__((naked, noipa, unused))
+#define MN_S8_NAKED static __attribute__((naked, noipa, unused, no_instrument_function))
 #endif
 
 /* sums[k] += (x - zero) * (weights + row[k]) up to x_end, four elements at a time and at least

@@ -15,6 +15,7 @@
  */
 #if !defined(ARDUINO)
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,11 +35,9 @@ static float float_image[PIXEL_VALUES];
 #if defined(MEMNET_ARENA_EXTERNAL)
 static void give_memory(void)
 {
-    static union {
-        char bytes[MODEL_ARENA_BYTES];
-        double aligned;
-    } arena;
-    memnet_set_arena(&arena);
+    static char memory[MODEL_ARENA_BYTES + MODEL_ARENA_ALIGN];
+    const size_t beyond = (size_t)((uintptr_t)memory % MODEL_ARENA_ALIGN);
+    memnet_set_arena(memory + (MODEL_ARENA_ALIGN - beyond));
 }
 #else
 static void give_memory(void)
