@@ -1,7 +1,9 @@
 /*
  * Learning to rank. What is learnt is how a training compares with its parent's (paper,
  * "Memory-efficiency metric": y_acc): children inherit weights, so that accuracies of different
- * rounds say more about how long their ancestors trained than about the networks.
+ * rounds say more about how long their ancestors trained than about the networks. And how that
+ * compares with the rest of its round: candidates compete within one, and nearly all children gain
+ * by training on, those of the first rounds the most.
  */
 #include "search/ranker_learned.h"
 
@@ -20,7 +22,7 @@ typedef struct example {
     char parent_id[MN_STUDY_ID_BYTES];
     uint32_t round;
     double accuracy; /* percent */
-    double gain;     /* share of the parent's errors that are gone */
+    double gain;     /* share of the parent's errors that are gone, above the mean of the round */
     mn__needs needs;
     mn_genotype genotype;
 } example;
@@ -83,6 +85,7 @@ static double reference(const examples *all, const example *one)
     return sum / count; /* `one` itself is of its round */
 }
 
+/* The examples stand in order of their rounds. */
 static void find_gains(examples *all)
 {
     for (uint32_t i = 0; i < all->count; i++) {
@@ -90,6 +93,14 @@ static void find_gains(examples *all)
         double base = reference(all, one);
         double errors = base < 99.9 ? 100.0 - base : 0.1;
         one->gain = (one->accuracy - base) / errors;
+    }
+    for (uint32_t first = 0, end = 0; first < all->count; first = end) {
+        double sum = 0.0;
+        for (end = first; end < all->count && all->items[end].round == all->items[first].round;
+             end++)
+            sum += all->items[end].gain;
+        for (uint32_t i = first; i < end; i++)
+            all->items[i].gain -= sum / (end - first);
     }
 }
 

@@ -43,7 +43,11 @@ static double large_is_good(const mn_genotype *g)
     return 10.0 + log((double)needs.macs) + log((double)needs.weights_bytes);
 }
 
-static void put(bench *b, const mn_genotype *genotype, uint32_t round, double accuracy)
+static void put(bench *b,
+                const mn_genotype *genotype,
+                uint32_t round,
+                const mn_genotype *parent,
+                double accuracy)
 {
     mn_error err;
     char *json = NULL;
@@ -53,6 +57,8 @@ static void put(bench *b, const mn_genotype *genotype, uint32_t round, double ac
     assert_ok(mn__measure(genotype, MN_PRECISION_FLOAT32, &needs, &err), &err);
     assert_ok(mn_genotype_print(genotype, 0, &json, &err), &err);
     mn_genotype_id(genotype, row.id);
+    if (parent != NULL)
+        mn_genotype_id(parent, row.parent_id);
     row.json = json;
     row.weights_bytes = needs.weights_bytes;
     row.arena_bytes = needs.arena_bytes;
@@ -88,7 +94,7 @@ begin(const char *folder, const char *name, uint32_t count, double (*accuracy)(c
     assert_ok(mn_moves_round0(&frame, &b->networks, &err), &err);
     for (uint32_t i = 0; i < count; i++) {
         const mn_genotype *genotype = &b->networks->items[i * 37 % 98].genotype;
-        put(b, genotype, 0, accuracy(genotype));
+        put(b, genotype, 0, NULL, accuracy(genotype));
     }
     return b;
 }
@@ -146,6 +152,27 @@ static void test_keeps_the_rule_where_it_is_right(void **state)
     assert_string_equal(learned.ranking.name, "size");
     assert_true(learned.ranking.size_tau > 0.99);
     assert_true(tau_on_rest(b, &learned, large_is_good) > 0.99);
+    mn__learned_done(&learned);
+    end(b);
+}
+
+/* Children gain by training on, all of them, and those of the second round happen to be the large
+ * networks: that says nothing of large networks. */
+static void test_rounds_apart(void **state)
+{
+    mn_error err;
+    mn__learned learned = {0};
+    bench *b = begin(*state, "apart", 0, small_is_good);
+    const mn_genotype *parent = &b->networks->items[0].genotype;
+    for (uint32_t i = 0; i < 50; i++) {
+        const mn_genotype *genotype = &b->networks->items[i * 37 % 98].genotype;
+        double accuracy = small_is_good(genotype);
+        bool child = genotype != parent && accuracy < 30.0;
+        put(b, genotype, child, child ? parent : NULL, accuracy + (child ? 60.0 : 0.0));
+    }
+    assert_ok(mn__learned_make(&b->session, 2, &learned, &err), &err);
+    assert_non_null(learned.controller);
+    assert_true(tau_on_rest(b, &learned, small_is_good) > 0.3);
     mn__learned_done(&learned);
     end(b);
 }
@@ -210,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_learns_what_the_rule_gets_wrong),
         TEST(test_keeps_the_rule_where_it_is_right),
+        TEST(test_rounds_apart),
         TEST(test_few_trainings),
         TEST(test_printed),
     };
