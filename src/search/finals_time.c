@@ -32,6 +32,12 @@ uint32_t mn__finals_tuning_again(const mn_search_opts *opts, uint32_t epochs)
     return epochs < enough_to_win || tuning == 0 ? tuning : 1;
 }
 
+/* Trainings that a worker does one after the other. */
+static uint32_t turns_of(const mn_search_opts *opts, uint32_t finalists, uint32_t seeds)
+{
+    return (finalists * seeds + opts->jobs - 1) / opts->jobs;
+}
+
 double mn__finals_ms(const mn_search_opts *opts,
                      uint32_t finalists,
                      uint32_t seeds,
@@ -41,8 +47,7 @@ double mn__finals_ms(const mn_search_opts *opts,
     double tuning = fine_tuning_cost * mn__finals_tuning(opts, epochs);
     double again =
         epochs < enough_to_win ? fine_tuning_cost * mn__finals_tuning_again(opts, epochs) : 0.0;
-    uint32_t turns = (finalists * seeds + opts->jobs - 1) / opts->jobs;
-    return epoch_ms * (turns * (epochs + tuning) + again);
+    return epoch_ms * (turns_of(opts, finalists, seeds) * (epochs + tuning) + again);
 }
 
 static uint32_t affordable(
@@ -64,7 +69,8 @@ void mn__finals_afford(const mn_search_opts *opts,
 {
     uint32_t seeds = opts->finalist_seeds;
     while (seeds < MN__FINALS_MOST_SEEDS &&
-           affordable(opts, finalists, seeds + 1, epoch_ms, left_ms) >= enough_epochs)
+           (turns_of(opts, finalists, seeds + 1) == turns_of(opts, finalists, seeds) ||
+            affordable(opts, finalists, seeds + 1, epoch_ms, left_ms) >= enough_epochs))
         seeds++;
     *ret_seeds = seeds;
     *ret_epochs = affordable(opts, finalists, seeds, epoch_ms, left_ms);

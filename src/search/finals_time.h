@@ -26,7 +26,8 @@ double mn__finals_ms(const mn_search_opts *opts,
                      uint32_t epochs,
                      double epoch_ms);
 
-/* Seeds (opts->finalist_seeds or more) and epochs that take no more than left_ms, or
+/* Seeds (opts->finalist_seeds; more where workers would be idle without, or epochs are plenty) and
+ * epochs that take no more than left_ms, or
  * MN__FINALS_LEAST_EPOCHS. epoch_ms: of the slowest finalist; 0 where nothing is known of it, and
  * then the epochs are the least. */
 void mn__finals_afford(const mn_search_opts *opts,

@@ -22,15 +22,16 @@
 #include "search/session.h"
 #include "search/width.h"
 
-/* Under a --time shorter than this the images of rung 0 shrink with it, so that there is time for
- * several rounds; fewer than these tell nothing. */
+/* Under a --time shorter than this for each bound the images of rung 0 shrink with it, so that
+ * there is time for several rounds; fewer than these tell nothing. */
 static const double full_rung_ms = 40.0 * 60.0 * 1000.0;
 static const uint32_t least_rung_images = 3000;
 static const char rungs_event[] = "rungs";
 
 static uint32_t images_by_time(const mn_search_opts *opts)
 {
-    double images = opts->rung_images * ((double)opts->time_ms / full_rung_ms);
+    double time_ms = (double)opts->time_ms / opts->bound_count;
+    double images = opts->rung_images * (time_ms / full_rung_ms);
     uint32_t least = opts->rung_images < least_rung_images ? opts->rung_images : least_rung_images;
     if (opts->time_ms == 0 || images >= opts->rung_images)
         return opts->rung_images;

@@ -66,6 +66,8 @@ void mn__pace_note(mn__session *session, mn__work_left work, int64_t ms)
 {
     bool whole = work.left >= work.all;
     session->round_work = work.all;
-    if (whole || ms > session->round_ms)
+    if (!whole && session->round_ms == 0) /* what is left of the first round tells nothing of it */
+        session->round_ms = mn__session_elapsed_ms(session);
+    else if (whole || ms > session->round_ms)
         session->round_ms = ms;
 }
