@@ -163,7 +163,10 @@ static mn_status crown(mn__session *session,
     find_winner(trainings, plan, &row, &winner);
     mn_status status = challenge(session, trainings, plan, &row, &winner, err);
     if (status == MN_OK && winner == MN_NONE)
-        status = mn_error_set(err, MN_ERR_WORKER, "the training of every finalist failed");
+        status = mn_error_set(err,
+                              MN_ERR_WORKER,
+                              "the training of every finalist failed, of the last one: %s",
+                              session->failure);
     if (status == MN_OK)
         status = former_is_better(session, &row, &stays, err);
     if (status != MN_OK || stays)

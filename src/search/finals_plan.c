@@ -207,20 +207,13 @@ parse_plan(const char *detail, uint32_t number, mn__finals_plan *ret_plan, mn_er
     return status;
 }
 
-mn_status
-mn__finals_plan_make(mn__session *session, uint32_t stage, mn__finals_plan *ret_plan, mn_error *err)
+/* What a plan made now would say; nothing is stored. */
+static mn_status
+draw_up(mn__session *session, uint32_t number, mn__finals_plan *ret_plan, mn_error *err)
 {
-    char *detail = NULL;
-    mn__finals_plan plan = {.number = number_of(session, stage)};
+    mn__finals_plan plan = {.number = number};
     mn_run_key top[MN__MOST_FINALISTS];
-    mn_status status = mn_study_get_event(session->study, plan_event, plan.number, &detail, err);
-    if (status == MN_OK && detail != NULL) {
-        status = parse_plan(detail, plan.number, ret_plan, err);
-        free(detail);
-        return status;
-    }
-    if (status == MN_OK)
-        status = mn__rungs_top(session, session->opts->finalists, top, &plan.count, err);
+    mn_status status = mn__rungs_top(session, session->opts->finalists, top, &plan.count, err);
     if (status == MN_OK && plan.count == 0)
         status = mn_error_set(err, MN_ERR_WORKER, "no network was trained: no finalist");
     if (status != MN_OK)
@@ -229,8 +222,66 @@ mn__finals_plan_make(mn__session *session, uint32_t stage, mn__finals_plan *ret_
         memcpy(plan.ids[i], top[i].genotype_id, MN_STUDY_ID_BYTES);
     status = choose_length(session, top, &plan, err);
     if (status == MN_OK)
-        status = store_plan(session, &plan, err);
-    if (status == MN_OK)
         *ret_plan = plan;
+    return status;
+}
+
+static mn_status find_plan(mn__session *session,
+                           uint32_t number,
+                           bool *ret_found,
+                           mn__finals_plan *ret_plan,
+                           mn_error *err)
+{
+    char *detail = NULL;
+    mn_status status = mn_study_get_event(session->study, plan_event, number, &detail, err);
+    *ret_found = detail != NULL;
+    if (status == MN_OK && detail != NULL)
+        status = parse_plan(detail, number, ret_plan, err);
+    free(detail);
+    return status;
+}
+
+mn_status
+mn__finals_plan_make(mn__session *session, uint32_t stage, mn__finals_plan *ret_plan, mn_error *err)
+{
+    bool found = false;
+    uint32_t number = number_of(session, stage);
+    mn_status status = find_plan(session, number, &found, ret_plan, err);
+    if (status != MN_OK || found)
+        return status;
+    status = draw_up(session, number, ret_plan, err);
+    return status == MN_OK ? store_plan(session, ret_plan, err) : status;
+}
+
+/* True when `next` trains a network that `former` does not, or longer, or as long on more seeds. */
+static bool says_more(const mn__finals_plan *next, const mn__finals_plan *former)
+{
+    for (uint32_t i = 0; i < next->count; i++) {
+        bool known = false;
+        for (uint32_t k = 0; k < former->count && !known; k++)
+            known = strcmp(next->ids[i], former->ids[k]) == 0;
+        if (!known)
+            return true;
+    }
+    return next->epochs > former->epochs ||
+           (next->epochs == former->epochs && next->seeds > former->seeds);
+}
+
+mn_status mn__finals_say_more(mn__session *session, uint32_t stage, bool *ret, mn_error *err)
+{
+    mn__finals_plan next = {0};
+    mn__finals_plan former = {0};
+    bool found = false;
+    mn_status status = MN_OK;
+    *ret = true;
+    if (stage == 0)
+        return MN_OK;
+    status = find_plan(session, number_of(session, stage), &found, &next, err);
+    if (status == MN_OK && !found)
+        status = draw_up(session, number_of(session, stage), &next, err);
+    if (status == MN_OK)
+        status = find_plan(session, number_of(session, stage - 1), &found, &former, err);
+    if (status == MN_OK)
+        *ret = !found || says_more(&next, &former);
     return status;
 }

@@ -24,6 +24,10 @@ mn_status mn__finals_plan_make(mn__session *session,
                                mn__finals_plan *ret_plan,
                                mn_error *err);
 
+/* Whether finals of a stage would train a network that those of the stage before did not, or train
+ * longer, or as long on more seeds. The first stage's do. */
+mn_status mn__finals_say_more(mn__session *session, uint32_t stage, bool *ret, mn_error *err);
+
 /* Number of stages of finals that the study has planned, for some goal at least; the last one's
  * time budget (0: by rounds) when there is one. */
 mn_status

@@ -248,6 +248,20 @@ static mn_status run_finals(mn__session *s, uint32_t stage, mn_error *err)
     return status == MN_OK ? mn__best_of_round(s, err) : status;
 }
 
+/* Finals of another stage, unless they would only train the networks of the last ones again, and no
+ * longer: under several bounds, for each of them. */
+static mn_status run_new_finals(mn__session *s, uint32_t stage, mn_error *err)
+{
+    bool more = false;
+    mn_status status = MN_OK;
+    for (uint32_t g = 0; g < s->opts->bound_count && status == MN_OK && !more; g++) {
+        mn__session_turn(s, g);
+        status = mn__finals_say_more(s, stage, &more, err);
+    }
+    mn__session_turn(s, 0);
+    return status == MN_OK && more ? run_finals(s, stage, err) : status;
+}
+
 static mn_status search(mn__session *s, mn_error *err)
 {
     uint32_t stages = 0;
@@ -266,11 +280,13 @@ static mn_status search(mn__session *s, mn_error *err)
         s->progress.search_ms = mn__pace_search_ms(s);
         mn__session_tell(s, true);
     }
-    if (status == MN_OK && !frozen)
-        status = run_rounds(s, err);
-    if (status == MN_OK)
-        status = run_finals(s, frozen ? stages - 1 : stages, err);
-    return status;
+    /* An interruption may have left finals half done: what they have cost is not thrown away. */
+    if (status == MN_OK && stages > 0)
+        status = run_finals(s, stages - 1, err);
+    if (status != MN_OK || frozen)
+        return status;
+    status = run_rounds(s, err);
+    return status == MN_OK ? run_new_finals(s, stages, err) : status;
 }
 
 mn_status mn_search_run(const mn_search_opts *opts,

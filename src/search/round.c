@@ -50,8 +50,12 @@ static mn_status choose_best(mn__session *session,
         return MN_OK;
     }
     if (!base->exists)
-        return mn_error_set(
-            err, MN_ERR_WORKER, "round %u: all %u trainings failed", row->round, result->failed);
+        return mn_error_set(err,
+                            MN_ERR_WORKER,
+                            "round %u: all %u trainings failed, the last one: %s",
+                            row->round,
+                            result->failed,
+                            session->failure);
     mn_status status = mn_study_get_run(session->study, &base->run, &run, &found, err);
     if (status != MN_OK)
         return status;

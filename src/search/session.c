@@ -172,6 +172,13 @@ typedef struct running {
     uint32_t *which; /* job index -> training index */
 } running;
 
+/* Keeps why a training failed, for when the search ends of that. */
+static void note_failure(mn__session *session, const mn_run_row *row)
+{
+    if (row->failed)
+        snprintf(session->failure, sizeof session->failure, "%s", row->reason);
+}
+
 static mn_status
 store_result(void *context, uint32_t index, const mn__result *result, mn_error *err)
 {
@@ -192,6 +199,7 @@ store_result(void *context, uint32_t index, const mn__result *result, mn_error *
     if (status == MN_OK)
         status = mn__session_save_clock(r->session, err);
     free(weights);
+    note_failure(r->session, &row);
     row.reason = row.curve_json = row.weights = NULL;
     t->row = row;
     r->session->progress.jobs_done++;
@@ -223,6 +231,7 @@ static mn_status recall(mn__session *s, mn__training *t, bool *ret_known, mn_err
     mn_status status = mn_study_get_run(s->study, &t->key, &row, ret_known, err);
     if (status != MN_OK || !*ret_known)
         return status;
+    note_failure(s, &row);
     row.reason = row.curve_json = row.weights = NULL;
     t->row = row;
     return MN_OK;

@@ -39,10 +39,11 @@ typedef struct mn__session {
     mn_train_opts rung;   /* how candidates are trained, seed and epochs apart */
     mn_train_opts finals; /* how finalists are, likewise */
     int64_t clock_start_ms, active_start_ms;
-    int64_t round_ms;       /* that a round took; 0: not known */
-    double round_work;      /* effort of what it trained; 0: not known */
-    int64_t clock_saved_ms; /* when the active time was last stored */
-    mn_progress progress;   /* what was last told to the caller */
+    int64_t round_ms;                     /* that a round took; 0: not known */
+    double round_work;                    /* effort of what it trained; 0: not known */
+    int64_t clock_saved_ms;               /* when the active time was last stored */
+    mn_progress progress;                 /* what was last told to the caller */
+    char failure[MN_ERROR_MESSAGE_BYTES]; /* why the last training that failed did; "": none has */
 } mn__session;
 
 /* The goal that is worked for. */

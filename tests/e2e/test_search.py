@@ -27,6 +27,8 @@ BASE = {"total": 12000, "rounds": 2, "top_k": 4, "jobs": 2, "rung_epochs": 2,
         "seed": 7}
 # That finals are ever planned for (src/search/finals_time.h).
 MOST_EPOCHS = 300
+# MN_ERR_WORKER, as the driver's exit code.
+WORKER_FAILED = 9
 # The first rung of finals (include/memnet/study.h).
 FINALS = 100
 # Long enough to be killed in every phase.
@@ -362,6 +364,24 @@ class SearchTest(unittest.TestCase):
         self.check_winner(self.study, 1)
         self.check_idle(self.run_search(options))
 
+    def test_first_round_that_fails(self):
+        """Without a single network there is nothing to go on with: the search says why."""
+        options = dict(BASE, rung_epochs=40)
+        process = self.start(options)
+        while not self.runs():
+            self.assertIsNone(process.poll())
+            time.sleep(0.005)
+        self.kill(process)
+        self.assertEqual(query(self.study, "SELECT * FROM rounds"), [])
+        connection = sqlite3.connect(f"{self.study}/study.db", timeout=30)
+        with connection:
+            connection.execute("DELETE FROM runs")
+        connection.close()
+        self.fail_trainings("SELECT id, 0, 0, 1, 'loss of nan', NULL, NULL, '[]', '', 1 "
+                            "FROM genotypes WHERE state = 'chosen'")
+        self.fail_search(options, WORKER_FAILED,
+                         "round 0: all 4 trainings failed, the last one: loss of nan")
+
     def test_finals_that_fail(self):
         """Where every final fails, what the rounds have made is the result."""
         options = dict(LONG, rounds=1, finalist_epochs=80)
@@ -696,6 +716,26 @@ class SearchTest(unittest.TestCase):
             self.assertEqual(query(self.study, "SELECT * FROM events WHERE kind = 'finals'"), [])
             time.sleep(0.05)
         self.kill(process)
+
+    def test_by_time_killed_and_given_more(self):
+        """Finals that were interrupted are done first; others follow where they say more."""
+        options = {k: v for k, v in BASE.items() if k not in ("rounds", "finalist_epochs")}
+        _, histories = self.kill_in_finals(dict(options, time_ms=12000))
+        plan = query(self.study, "SELECT * FROM events WHERE kind = 'finals'")
+        rounds = query(self.study, "SELECT * FROM rounds")
+        for path in histories:
+            history = json.loads(path.read_text())
+            history["times"] = [spent + 90000 for spent in history["times"]]
+            path.write_text(json.dumps(history))
+        self.run_search(dict(options, time_ms=12500))
+        finals = query(self.study, f"SELECT * FROM runs WHERE rung = {FINALS}")
+        first = json.loads(plan[0]["detail_json"])
+        self.assertEqual(len(finals), len(first["finalists"]) * first["seeds"])
+        self.assertTrue(any(f["train_ms"] > 90000 for f in finals), "a checkpoint was not used")
+        self.assertEqual(query(self.study, "SELECT * FROM rounds"), rounds)
+        plans = query(self.study, "SELECT * FROM events WHERE kind = 'finals'")
+        self.assertEqual(plans, plan)  # no round is due, and half a second is no longer final
+        self.check_winner(self.study, 1)
 
     def test_by_time_killed(self):
         """The plan of the finals is made once: a kill does not change it."""
