@@ -104,7 +104,8 @@ typedef struct mn_search_opts {
                                times the images. */
     uint32_t rung_epochs; /**< Epochs of a candidate at a rung, default 3. */
     uint32_t rung_images; /**< Training images of a candidate at rung 0, default 12000; under
-                             `time_ms` below 40 minutes fewer in proportion, at least 3000. */
+                             `time_ms` fewer, 2000 at least, where that leaves time for eight
+                             rounds. */
     const char *worker_program; /**< Started as `PROGRAM worker --data-fd N`; borrowed. */
     void (*progress)(void *context, const mn_progress *progress); /**< NULL: none. */
     void *progress_context;

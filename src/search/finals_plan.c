@@ -10,15 +10,13 @@
 #include "base/json.h"
 #include "search/finals_time.h"
 #include "search/rungs.h"
+#include "search/work.h"
 
 static const char plan_event[] = "finals";
 
 /* Share of the time that is left which trainings may be planned for: the rest is for starting
  * workers, for the test and for a machine that slows down. */
 static const double planned_share = 0.96;
-
-/* What evaluating an image costs beside training on it: a forward pass instead of three. */
-static const double evaluation_cost = 1.0 / 3.0;
 
 /* Of a goal's finals: events and rungs are numbered through all stages and goals. */
 static uint32_t number_of(const mn__session *session, uint32_t stage)
@@ -65,14 +63,6 @@ mn__finals_planned(mn__session *session, uint32_t *ret_stages, int64_t *ret_time
     return MN_OK;
 }
 
-/* Work of one epoch in training images: training on `images`, then the validation split. */
-static double epoch_work(const mn__session *session, double images)
-{
-    double validation = mn__session_split_fraction() * session->dataset->train.count;
-    double training = session->dataset->train.count - validation;
-    return (images < training ? images : training) + evaluation_cost * validation;
-}
-
 /* Epochs that a run was trained for: a hopeless one has stopped before its last. */
 static mn_status epochs_of(const mn_run_row *row, uint32_t *ret_epochs, mn_error *err)
 {
@@ -89,7 +79,7 @@ static mn_status epochs_of(const mn_run_row *row, uint32_t *ret_epochs, mn_error
  * rounds, since whatever else the machine does makes runs slower. 0 when it has none. */
 static mn_status epoch_ms(mn__session *session, const mn_run_key *run, double *ret, mn_error *err)
 {
-    double whole = epoch_work(session, session->dataset->train.count);
+    double whole = mn__training_work(session, session->dataset->train.count, 1);
     double fastest = (double)INFINITY;
     mn_run_key key = *run;
     for (key.rung = 0; key.rung <= mn__rung_last(session); key.rung++) {
@@ -108,7 +98,7 @@ static mn_status epoch_ms(mn__session *session, const mn_run_key *run, double *r
             return status;
         if (epochs == 0)
             continue;
-        double ms = (double)row.train_ms / epochs * whole / epoch_work(session, images);
+        double ms = (double)row.train_ms * whole / mn__training_work(session, images, epochs);
         fastest = ms < fastest ? ms : fastest;
     }
     *ret = isfinite(fastest) ? fastest : 0.0;

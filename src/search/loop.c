@@ -3,80 +3,20 @@
  * time are used up, then finals. Every step first looks into the study, so starting again is the
  * same as going on.
  */
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "search/best.h"
 #include "search/finals.h"
 #include "search/finals_plan.h"
 #include "search/options.h"
 #include "search/pace.h"
 #include "search/round.h"
-#include "search/rungs.h"
+#include "search/rung_images.h"
 #include "search/session.h"
 #include "search/width.h"
-
-/* Under a --time shorter than this for each bound the images of rung 0 shrink with it, so that
- * there is time for several rounds; fewer than these tell nothing. */
-static const double full_rung_ms = 40.0 * 60.0 * 1000.0;
-static const uint32_t least_rung_images = 3000;
-static const char rungs_event[] = "rungs";
-
-static uint32_t images_by_time(const mn_search_opts *opts)
-{
-    double time_ms = (double)opts->time_ms / opts->bound_count;
-    double images = opts->rung_images * (time_ms / full_rung_ms);
-    uint32_t least = opts->rung_images < least_rung_images ? opts->rung_images : least_rung_images;
-    if (opts->time_ms == 0 || images >= opts->rung_images)
-        return opts->rung_images;
-    return images < least ? least : (uint32_t)images;
-}
-
-/* The clock decides how large rung 0 is, but only once: what the study says holds. */
-static mn_status decide_rung_images(mn__session *s, mn_error *err)
-{
-    char *detail = NULL;
-    json_t *object = NULL;
-    int64_t images = images_by_time(s->opts);
-    mn_status status = mn_study_get_event(s->study, rungs_event, 0, &detail, err);
-    if (status == MN_OK && detail != NULL) {
-        status = mn_json_parse(rungs_event, detail, strlen(detail), 1 << 20, &object, err);
-        if (status == MN_OK)
-            status =
-                mn_json_get_integer(object, rungs_event, "images", 1, UINT32_MAX - 1, &images, err);
-        json_decref(object);
-    } else if (status == MN_OK && s->opts->time_ms != 0) {
-        char text[48];
-        snprintf(text, sizeof text, "{\"images\":%" PRId64 "}", images);
-        status = mn_study_put_event(s->study, rungs_event, 0, text, err);
-    }
-    free(detail);
-    s->rung_images = (uint32_t)images;
-    return status;
-}
-
-/* How a rung's runs were trained, beside the study's options. */
-static mn_status put_rung(mn__session *s, uint32_t rung, mn_error *err)
-{
-    uint32_t epochs = 0;
-    uint32_t images = 0;
-    mn__rung_size(s, rung, &epochs, &images);
-    json_t *object =
-        json_pack("{s:I, s:I}", "epochs", (json_int_t)epochs, "images", (json_int_t)images);
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
-    json_decref(object);
-    if (text == NULL)
-        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
-    mn_status status = mn_study_put_rung(s->study, rung, text, err);
-    free(text);
-    return status;
-}
 
 static mn_status open_study(mn__session *s, const char *folder, mn_error *err)
 {
@@ -94,11 +34,7 @@ static mn_status open_study(mn__session *s, const char *folder, mn_error *err)
                             .bound_count = s->opts->bound_count};
     status = mn_study_open(folder, &setup, &s->study, err);
     free(options);
-    if (status == MN_OK)
-        status = decide_rung_images(s, err);
-    for (uint32_t rung = 0; rung <= mn__rung_last(s) && status == MN_OK; rung++)
-        status = put_rung(s, rung, err);
-    return status;
+    return status == MN_OK ? mn__rung_images_recall(s, err) : status;
 }
 
 /* Candidates are compared on validation images: there must be some. */

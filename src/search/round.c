@@ -15,6 +15,7 @@
 #include "search/pace.h"
 #include "search/ranking.h"
 #include "search/rebase.h"
+#include "search/rung_images.h"
 #include "search/rungs.h"
 
 /* A round that the study has decided: only its outcome matters. The search may have been killed
@@ -156,6 +157,8 @@ static mn_status train_and_decide(
         return status;
     }
     status = mn__pool_store(session, pool, round, err);
+    if (status == MN_OK)
+        status = mn__rung_images_decide(session, pool, err);
     if (status == MN_OK)
         status = mn__rungs_run(session, round, pool, &result, err);
     if (status == MN_OK)

@@ -46,13 +46,14 @@ uint32_t mn__rung_last(const mn__session *session)
     return session->opts->preset == MN_PRESET_PAPER ? 0 : session->opts->rungs - 1;
 }
 
-void mn__rung_size(const mn__session *session,
-                   uint32_t rung,
-                   uint32_t *ret_epochs,
-                   uint32_t *ret_images)
+void mn__rung_size_from(const mn__session *session,
+                        uint32_t first_images,
+                        uint32_t rung,
+                        uint32_t *ret_epochs,
+                        uint32_t *ret_images)
 {
     double all = (1.0 - mn__session_split_fraction()) * session->dataset->train.count;
-    double images = session->rung_images;
+    double images = first_images;
     double work = session->opts->rung_epochs;
     images = images > all ? all : images;
     for (uint32_t r = 0; r < rung; r++) {
@@ -62,8 +63,21 @@ void mn__rung_size(const mn__session *session,
     }
     *ret_images = images >= all ? UINT32_MAX - 1 : (uint32_t)images; /* more than there are: all */
     if (rung == 0)
-        *ret_images = session->rung_images;
+        *ret_images = first_images;
     *ret_epochs = (uint32_t)ceil(work - 1e-9);
+}
+
+void mn__rung_size(const mn__session *session,
+                   uint32_t rung,
+                   uint32_t *ret_epochs,
+                   uint32_t *ret_images)
+{
+    mn__rung_size_from(session, session->rung_images, rung, ret_epochs, ret_images);
+}
+
+uint32_t mn__rung_keeps(uint32_t count)
+{
+    return count < keep_one_of ? 1 : count / keep_one_of;
 }
 
 mn_status mn__rungs_top(
@@ -253,7 +267,7 @@ static mn_status train_rung(climb *c, mn_error *err)
 /* The rung's outcome is known: who may go on? One at least; failed ones may not. */
 static void halve(climb *c)
 {
-    uint32_t keep = c->count < keep_one_of ? 1 : c->count / keep_one_of;
+    uint32_t keep = mn__rung_keeps(c->count);
     while (keep > 0 && c->climbers[keep - 1].training.row.failed)
         keep--;
     for (uint32_t i = keep; i < c->count; i++)

@@ -44,6 +44,16 @@ void mn__rung_size(const mn__session *session,
                    uint32_t *ret_epochs,
                    uint32_t *ret_images);
 
+/* The same where rung 0 has so many images. */
+void mn__rung_size_from(const mn__session *session,
+                        uint32_t first_images,
+                        uint32_t rung,
+                        uint32_t *ret_epochs,
+                        uint32_t *ret_images);
+
+/* Of so many networks at a rung, those that go on to the next one where none fails. */
+uint32_t mn__rung_keeps(uint32_t count);
+
 /* The most accurate runs of all rounds that keep the goal's bound, of the highest rung that has
  * any: room for `limit` keys, best first. */
 mn_status mn__rungs_top(

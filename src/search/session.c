@@ -269,6 +269,29 @@ mn__session_train(mn__session *session, mn__training *trainings, uint32_t count,
     return status;
 }
 
+static mn_status take_time(void *context, uint32_t index, const mn__result *result, mn_error *err)
+{
+    int64_t *ms = context;
+    (void)index;
+    (void)err;
+    *ms = result->failed ? INT64_MAX : result->train_ms;
+    return MN_OK;
+}
+
+mn_status mn__session_probe(mn__session *session,
+                            const mn__training *training,
+                            int64_t *ret_ms,
+                            mn_error *err)
+{
+    char *line = NULL;
+    mn__executor_calls calls = {.finished = take_time, .context = ret_ms};
+    mn_status status = make_line(session, training, &line, err);
+    if (status == MN_OK)
+        status = mn__executor_run(session->executor, &line, 1, &calls, err);
+    free(line);
+    return status;
+}
+
 typedef struct tested {
     mn__session *session;
     double accuracy;

@@ -35,9 +35,9 @@ typedef struct mn__session {
     mn__executor *executor;
     mn__goal goals[MN_MAX_BOUNDS]; /* opts->bound_count; round r works for goal r modulo that */
     uint32_t goal;                 /* that is worked for now */
-    uint32_t rung_images; /* of rung 0: as the options say, or fewer where the time is short */
-    mn_train_opts rung;   /* how candidates are trained, seed and epochs apart */
-    mn_train_opts finals; /* how finalists are, likewise */
+    uint32_t rung_images;          /* of rung 0; 0: to be decided (rung_images.h) */
+    mn_train_opts rung;            /* how candidates are trained, seed and epochs apart */
+    mn_train_opts finals;          /* how finalists are, likewise */
     int64_t clock_start_ms, active_start_ms;
     int64_t round_ms;                     /* that a round took; 0: not known */
     double round_work;                    /* effort of what it trained; 0: not known */
@@ -107,6 +107,12 @@ typedef struct mn__training {
  * fills all rows. Tells progress. */
 mn_status
 mn__session_train(mn__session *session, mn__training *trainings, uint32_t count, mn_error *err);
+
+/* Milliseconds that a training takes, whose result is not kept; INT64_MAX when it failed. */
+mn_status mn__session_probe(mn__session *session,
+                            const mn__training *training,
+                            int64_t *ret_ms,
+                            mn_error *err);
 
 /* Accuracy in percent of a run's weights on the test set. */
 mn_status mn__session_test(mn__session *session,

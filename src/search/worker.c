@@ -19,6 +19,7 @@
 #include "search/history.h"
 #include "search/int8.h"
 #include "search/job.h"
+#include "search/validation.h"
 
 typedef struct worker {
     const mn_dataset *dataset;
@@ -71,28 +72,42 @@ save_progress(mn_trainer *trainer, const mn__job *job, const mn__history *histor
     return status == MN_OK ? mn_trainer_save(trainer, job->checkpoint, err) : status;
 }
 
+/* Which of the training images judge. */
+typedef struct jury {
+    uint32_t *images;
+    uint32_t count;
+} jury;
+
 /* What one training works with. */
 typedef struct course {
     const mn_dataset *dataset;
     const mn__job *job;
     const mn_split *split;
+    jury between; /* after every epoch but the last */
     mn_trainer *trainer;
     mn__history history;
     int64_t start_ms; /* of the clock, put back by what former processes spent */
 } course;
 
-/* How well the network as it stands does on the validation split. */
-static mn_status judge(course *c, mn__result *result, mn_error *err)
+/* Evenly spread over the validation split, whose order may be that of the classes. */
+static mn_status choose_jury(const mn_split *split, jury *ret, mn_error *err)
+{
+    jury chosen = {.count = mn__validation_between(split->train_count, split->validation_count)};
+    chosen.images = mn_calloc(chosen.count, sizeof *chosen.images);
+    if (chosen.images == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < chosen.count; i++)
+        chosen.images[i] = split->validation[(uint64_t)i * split->validation_count / chosen.count];
+    *ret = chosen;
+    return MN_OK;
+}
+
+static mn_status
+judge(course *c, const uint32_t *images, uint32_t count, mn__result *result, mn_error *err)
 {
     mn_eval_result evaluation = {0};
-    mn_status status = mn_trainer_evaluate(c->trainer,
-                                           c->dataset,
-                                           &c->dataset->train,
-                                           c->split->validation,
-                                           c->split->validation_count,
-                                           &evaluation,
-                                           NULL,
-                                           err);
+    mn_status status = mn_trainer_evaluate(
+        c->trainer, c->dataset, &c->dataset->train, images, count, &evaluation, NULL, err);
     if (status != MN_OK)
         return status;
     result->accuracy = evaluation.count == 0 ? 0.0 : 100.0 * evaluation.correct / evaluation.count;
@@ -100,17 +115,10 @@ static mn_status judge(course *c, mn__result *result, mn_error *err)
     return MN_OK;
 }
 
-/* One epoch, the validation accuracy after it, and its point of the curve. */
-static mn_status run_epoch(course *c, mn__result *result, mn_error *err)
+/* How well the network as it stands does on the validation split. */
+static mn_status judge_all(course *c, mn__result *result, mn_error *err)
 {
-    mn_epoch_result epoch = {0};
-    mn_status status = mn_trainer_epoch(c->trainer, &epoch, err);
-    if (status == MN_OK)
-        status = judge(c, result, err);
-    if (status != MN_OK)
-        return status;
-    return mn__history_add(
-        &c->history, epoch.loss, result->accuracy, mn_clock_ms() - c->start_ms, err);
+    return judge(c, c->split->validation, c->split->validation_count, result, err);
 }
 
 /* True when a training has shown that it leads nowhere. Never before its second epoch: one says
@@ -122,16 +130,33 @@ static bool is_hopeless(const course *c, double accuracy)
            accuracy < c->job->hopeless;
 }
 
+/* One epoch, the validation accuracy after it, and its point of the curve. */
+static mn_status run_epoch(course *c, mn__result *result, bool *ret_over, mn_error *err)
+{
+    mn_epoch_result epoch = {0};
+    mn_status status = mn_trainer_epoch(c->trainer, &epoch, err);
+    bool over = mn_trainer_epochs_done(c->trainer) >= c->job->train.epochs;
+    if (status == MN_OK && !over) {
+        status = judge(c, c->between.images, c->between.count, result, err);
+        over = is_hopeless(c, result->accuracy);
+    }
+    if (status == MN_OK && over)
+        status = judge_all(c, result, err);
+    *ret_over = over;
+    if (status != MN_OK)
+        return status;
+    return mn__history_add(
+        &c->history, epoch.loss, result->accuracy, mn_clock_ms() - c->start_ms, err);
+}
+
 /* What is saved is worth going on with: a hopeless epoch is not saved, so that a training that was
  * killed behind it ends there again, with the same numbers. */
 static mn_status run_epochs(course *c, mn__result *result, mn_error *err)
 {
-    uint32_t epochs = c->job->train.epochs;
-    bool over = mn_trainer_epochs_done(c->trainer) >= epochs;
+    bool over = mn_trainer_epochs_done(c->trainer) >= c->job->train.epochs;
     mn_status status = MN_OK;
     while (status == MN_OK && !over) {
-        status = run_epoch(c, result, err);
-        over = mn_trainer_epochs_done(c->trainer) >= epochs || is_hopeless(c, result->accuracy);
+        status = run_epoch(c, result, &over, err);
         if (status == MN_OK && c->job->checkpoint[0] != '\0' && !over)
             status = save_progress(c->trainer, c->job, &c->history, err);
     }
@@ -257,14 +282,18 @@ static mn_status train(const worker *w, const mn__job *job, mn__result *result, 
     pick_images(&split, job->split_seed, job->images);
     setup.indices = split.train;
     setup.index_count = split.train_count;
-    status = start_training(&setup, &c, err);
+    status = choose_jury(&split, &c.between, err);
     if (status == MN_OK)
-        status = job->kind == MN__JOB_KEEP ? judge(&c, result, err) : run_epochs(&c, result, err);
+        status = start_training(&setup, &c, err);
+    if (status == MN_OK)
+        status =
+            job->kind == MN__JOB_KEEP ? judge_all(&c, result, err) : run_epochs(&c, result, err);
     if (status == MN_OK)
         status = finish(&c, w, &setup, result, err);
     result->train_ms = mn_clock_ms() - c.start_ms;
 done:
     mn__history_done(&c.history);
+    free(c.between.images);
     mn_trainer_free(c.trainer);
     mn_tensors_free(initial);
     mn_split_done(&split);

@@ -2,6 +2,7 @@
  * failures are the network's and which the machine's. */
 #include "test.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -18,12 +19,17 @@ typedef struct bench {
     mn__result results[most_results];
 } bench;
 
-static int begin(void **state)
+static bench *begin_with(uint32_t train_count)
 {
     bench *b = calloc(1, sizeof *b);
     mn_dataset *dataset = NULL;
-    data_toy toy = {
-        .train_count = 60, .test_count = 12, .classes = 3, .h = 8, .w = 8, .c = 1, .seed = 1};
+    data_toy toy = {.train_count = train_count,
+                    .test_count = 12,
+                    .classes = 3,
+                    .h = 8,
+                    .w = 8,
+                    .c = 1,
+                    .seed = 1};
     b->folder = data_folder_make();
     data_toy_write_npy(b->folder, &toy, false);
     char *spec = data_spec_make("npy:", b->folder);
@@ -32,7 +38,19 @@ static int begin(void **state)
     assert_ok(mn_dataset_share(dataset, &b->data_fd, &err), &err);
     mn_dataset_free(dataset);
     free(spec);
-    *state = b;
+    return b;
+}
+
+static int begin(void **state)
+{
+    *state = begin_with(60);
+    return 0;
+}
+
+/* Half of these validate: more than judge an epoch that is not the last. */
+static int begin_large(void **state)
+{
+    *state = begin_with(2400);
     return 0;
 }
 
@@ -131,6 +149,56 @@ static uint32_t points(const mn__result *result)
     for (const char *c = result->curve_json; *c != '\0'; c++)
         count += *c == '[';
     return count - 1;
+}
+
+/* An accuracy in percent of so many images. */
+static bool is_of(double accuracy, uint32_t images)
+{
+    double correct = accuracy / 100.0 * images;
+    return fabs(correct - round(correct)) < 1e-3;
+}
+
+/* On the way 500 of the 1,200 validation images judge, at the end all of them. */
+static void test_judges(void **state)
+{
+    bench *b = *state;
+    double accuracy[3] = {0.0};
+    mn__job job = small_job(b);
+    job.split_fraction = 0.5;
+    job.images = 600;
+    job.train.learning_rate = 1e-4F; /* learns little: not all are right */
+    const mn__result *result = run(b, &job);
+    assert_int_equal(points(result), 3);
+    assert_int_equal(sscanf(result->curve_json,
+                            "[[1,%*f,%lf],[2,%*f,%lf],[3,%*f,%lf]]",
+                            &accuracy[0],
+                            &accuracy[1],
+                            &accuracy[2]),
+                     3);
+    assert_true(is_of(accuracy[0], 500) && is_of(accuracy[1], 500));
+    assert_false(is_of(accuracy[2], 500)); /* 1 in 12 would be, were the numbers others */
+    assert_true(is_of(accuracy[2], 1200));
+    assert_true(fabs(result->accuracy - accuracy[2]) < 1e-4); /* as it is printed */
+}
+
+/* A training that is stopped on its way is judged by all images, too. */
+static void test_judges_the_hopeless(void **state)
+{
+    bench *b = *state;
+    double accuracy[2] = {0.0};
+    mn__job job = small_job(b);
+    job.split_fraction = 0.5;
+    job.images = 600;
+    job.train.learning_rate = 1e-4F; /* learns little: not all are right */
+    job.hopeless = 100.0;
+    const mn__result *result = run(b, &job);
+    assert_int_equal(points(result), 2);
+    assert_int_equal(
+        sscanf(result->curve_json, "[[1,%*f,%lf],[2,%*f,%lf]]", &accuracy[0], &accuracy[1]), 2);
+    assert_true(is_of(accuracy[0], 500));
+    assert_false(is_of(accuracy[1], 500)); /* as above */
+    assert_true(is_of(accuracy[1], 1200));
+    assert_true(fabs(result->accuracy - accuracy[1]) < 1e-4); /* as it is printed */
 }
 
 /* No accuracy is below 0, and none above 100. */
@@ -241,11 +309,14 @@ static void test_nobody_listens(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST_LARGE(name) cmocka_unit_test_setup_teardown(name, begin_large, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_trains_and_tests),
+        TEST_LARGE(test_judges),
+        TEST_LARGE(test_judges_the_hopeless),
         TEST(test_hopeless_trainings_stop_after_two_thirds),
         TEST(test_a_continued_training_is_not_hopeless_at_once),
         TEST(test_one_result_for_each_line),
