@@ -667,6 +667,9 @@ class SearchTest(unittest.TestCase):
         self.assertEqual(plan["time_ms"], 3000)
         self.assertEqual([r["rung"] for r in query(self.study, "SELECT rung FROM rungs")],
                          [0, FINALS])
+        images = query(self.study, "SELECT * FROM events WHERE kind = 'rungs'")
+        self.assertEqual([i["number"] for i in images], [0])
+        self.assertIn(json.loads(images[0]["detail_json"])["images"], range(1, 12001))
         finals = query(self.study, f"SELECT * FROM runs WHERE rung = {FINALS}")
         self.assertEqual({f["genotype_id"] for f in finals}, set(plan["finalists"]))
         for f in finals:
@@ -686,6 +689,8 @@ class SearchTest(unittest.TestCase):
         after = tables(self.study)
         events = [e for e in after["events"] if e["kind"] == "finals"]
         self.assertEqual(len(events), 2)
+        self.assertEqual([e for e in after["events"] if e["kind"] == "rungs"],
+                         [e for e in before["tables"]["events"] if e["kind"] == "rungs"])
         later = json.loads(events[1]["detail_json"])
         self.assertEqual(later["time_ms"], 8000)
         self.assertTrue(len(after["rounds"]) > len(before["tables"]["rounds"]) or
