@@ -21,10 +21,36 @@
 #include "search/job.h"
 #include "search/validation.h"
 
+/* The data set as the jobs of a study divide it, all in the same way. */
+typedef struct division {
+    bool known;
+    uint64_t seed;
+    double fraction;
+    mn_split split;
+    mn_preprocessing preprocessing; /* of all that is trained on */
+} division;
+
 typedef struct worker {
     const mn_dataset *dataset;
     mn_arena *arena;
+    division division; /* of the last job that trained */
 } worker;
+
+static mn_status divide(worker *w, const mn__job *job, mn_error *err)
+{
+    division next = {.known = true, .seed = job->split_seed, .fraction = job->split_fraction};
+    division *last = &w->division;
+    if (last->known && last->seed == next.seed && last->fraction == next.fraction)
+        return MN_OK;
+    mn_status status = mn_split_make(w->dataset, next.seed, next.fraction, &next.split, err);
+    if (status != MN_OK)
+        return status;
+    next.preprocessing =
+        mn_preprocessing_measure(w->dataset, next.split.train, next.split.train_count);
+    mn_split_done(&last->split);
+    *last = next;
+    return MN_OK;
+}
 
 /* Initial weights of a child from its parent's model file. */
 static mn_status
@@ -53,14 +79,24 @@ inherit(const mn__job *job, const mn_graph *graph, mn_tensors **ret_initial, mn_
     return status;
 }
 
-/* The first `count` of the shuffled training images: the same for every job of a rung. */
-static void pick_images(mn_split *split, uint64_t seed, uint32_t count)
+/* The first of the shuffled training images: the same for every job of a rung. Fills a split whose
+ * training images are the caller's to free, and whose validation images are the division's. */
+static mn_status
+pick_images(const division *whole, const mn__job *job, mn_split *ret_split, mn_error *err)
 {
-    if (count >= split->train_count)
-        return;
-    mn_random random = mn_random_make(seed, 0x696d61676573); /* "images" */
-    mn_random_shuffle(&random, split->train, split->train_count);
-    split->train_count = count;
+    mn_split split = whole->split;
+    split.train = mn_calloc(split.train_count, sizeof *split.train);
+    if (split.train == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < split.train_count; i++)
+        split.train[i] = whole->split.train[i];
+    if (job->images < split.train_count) {
+        mn_random random = mn_random_make(job->split_seed, 0x696d61676573); /* "images" */
+        mn_random_shuffle(&random, split.train, split.train_count);
+        split.train_count = job->images;
+    }
+    *ret_split = split;
+    return MN_OK;
 }
 
 /* History first, checkpoint second: a kill in between leaves a history that is too long, not
@@ -259,30 +295,29 @@ finish(course *c, const worker *w, const mn_trainer_setup *setup, mn__result *re
     return status;
 }
 
-static mn_status train(const worker *w, const mn__job *job, mn__result *result, mn_error *err)
+static mn_status train(worker *w, const mn__job *job, mn__result *result, mn_error *err)
 {
     mn_graph *graph = NULL;
     mn_tensors *initial = NULL;
     mn_split split = {0};
     course c = {.dataset = w->dataset, .job = job, .split = &split, .start_ms = mn_clock_ms()};
     mn_status status = mn_genotype_lower(&job->genotype, &graph, err);
-    if (status == MN_OK)
-        status = mn_split_make(w->dataset, job->split_seed, job->split_fraction, &split, err);
     if (status == MN_OK && job->has_parent)
         status = inherit(job, graph, &initial, err);
-    if (status != MN_OK)
-        goto done;
-    mn_trainer_setup setup = {
-        .graph = graph,
-        .dataset = w->dataset,
-        .preprocessing = mn_preprocessing_measure(w->dataset, split.train, split.train_count),
-        .initial = initial,
-        .opts = job->train,
-        .arena = w->arena};
-    pick_images(&split, job->split_seed, job->images);
-    setup.indices = split.train;
-    setup.index_count = split.train_count;
-    status = choose_jury(&split, &c.between, err);
+    if (status == MN_OK)
+        status = divide(w, job, err);
+    if (status == MN_OK)
+        status = pick_images(&w->division, job, &split, err);
+    if (status == MN_OK)
+        status = choose_jury(&split, &c.between, err);
+    mn_trainer_setup setup = {.graph = graph,
+                              .dataset = w->dataset,
+                              .indices = split.train,
+                              .index_count = split.train_count,
+                              .preprocessing = w->division.preprocessing,
+                              .initial = initial,
+                              .opts = job->train,
+                              .arena = w->arena};
     if (status == MN_OK)
         status = start_training(&setup, &c, err);
     if (status == MN_OK)
@@ -291,12 +326,11 @@ static mn_status train(const worker *w, const mn__job *job, mn__result *result, 
     if (status == MN_OK)
         status = finish(&c, w, &setup, result, err);
     result->train_ms = mn_clock_ms() - c.start_ms;
-done:
     mn__history_done(&c.history);
     free(c.between.images);
+    free(split.train);
     mn_trainer_free(c.trainer);
     mn_tensors_free(initial);
-    mn_split_done(&split);
     mn_graph_free(graph);
     return status;
 }
@@ -371,8 +405,7 @@ static bool is_about_network(mn_status status)
 }
 
 /* Runs one job; a failure becomes a result that says why. */
-static mn_status
-run_job(const worker *w, const char *line, size_t count, char **ret_line, mn_error *err)
+static mn_status run_job(worker *w, const char *line, size_t count, char **ret_line, mn_error *err)
 {
     mn__job job = {0};
     mn__result result = {0};
@@ -453,6 +486,7 @@ mn_status mn_worker_run(int in_fd, int out_fd, int data_fd, mn_error *err)
         free(answer);
     }
     free(line);
+    mn_split_done(&w.division.split);
     mn_arena_free(w.arena);
     mn_dataset_free(dataset);
     if (in != NULL)
