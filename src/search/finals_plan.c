@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "search/finalists.h"
 #include "search/finals_time.h"
 #include "search/rungs.h"
 #include "search/work.h"
@@ -109,21 +110,23 @@ static mn_status
 choose_length(mn__session *session, const mn_run_key *keys, mn__finals_plan *plan, mn_error *err)
 {
     const mn_search_opts *opts = session->opts;
+    double each_ms[MN__MOST_FINALISTS] = {0.0};
     double slowest = 0.0;
     plan->epochs = opts->finalist_epochs;
     plan->seeds = opts->finalist_seeds;
     if (opts->time_ms == 0)
         return MN_OK;
     for (uint32_t i = 0; i < plan->count; i++) {
-        double ms = 0.0;
-        mn_status status = epoch_ms(session, &keys[i], &ms, err);
+        mn_status status = epoch_ms(session, &keys[i], &each_ms[i], err);
         if (status != MN_OK)
             return status;
-        slowest = ms > slowest ? ms : slowest;
+        slowest = each_ms[i] > slowest ? each_ms[i] : slowest;
     }
+    for (uint32_t i = 0; i < plan->count; i++) /* none is known to be fast */
+        each_ms[i] = each_ms[i] > 0.0 ? each_ms[i] : slowest;
     double left = (double)(opts->time_ms - mn__session_elapsed_ms(session)) * planned_share /
                   (opts->bound_count - session->goal);
-    mn__finals_afford(opts, plan->count, slowest, left, &plan->seeds, &plan->epochs);
+    mn__finals_afford(opts, each_ms, plan->count, left, &plan->seeds, &plan->epochs);
     return MN_OK;
 }
 
@@ -203,7 +206,7 @@ draw_up(mn__session *session, uint32_t number, mn__finals_plan *ret_plan, mn_err
 {
     mn__finals_plan plan = {.number = number};
     mn_run_key top[MN__MOST_FINALISTS];
-    mn_status status = mn__rungs_top(session, session->opts->finalists, top, &plan.count, err);
+    mn_status status = mn__finalists_choose(session, top, &plan.count, err);
     if (status == MN_OK && plan.count == 0)
         status = mn_error_set(err, MN_ERR_WORKER, "no network was trained: no finalist");
     if (status != MN_OK)

@@ -3,6 +3,8 @@
  */
 #include "search/finals_time.h"
 
+#include "search/options.h"
+
 /* What an epoch of fine-tuning costs beside one of training: it computes in float32, training
  * mostly in bf16, which is about half of that. */
 static const double fine_tuning_cost = 2.0;
@@ -32,46 +34,67 @@ uint32_t mn__finals_tuning_again(const mn_search_opts *opts, uint32_t epochs)
     return epochs < enough_to_win || tuning == 0 ? tuning : 1;
 }
 
-/* Trainings that a worker does one after the other. */
-static uint32_t turns_of(const mn_search_opts *opts, uint32_t finalists, uint32_t seeds)
+uint32_t mn__finals_turns(const mn_search_opts *opts, uint32_t finalists, uint32_t seeds)
 {
     return (finalists * seeds + opts->jobs - 1) / opts->jobs;
 }
 
+/* Milliseconds that finals of one epoch would take. */
+static double
+epoch_of_all(const mn_search_opts *opts, const double *epoch_ms, uint32_t finalists, uint32_t seeds)
+{
+    double busy[MN__MOST_JOBS] = {0.0};
+    double last = 0.0;
+    for (uint32_t t = 0; t < finalists * seeds; t++) {
+        uint32_t free = 0;
+        for (uint32_t job = 1; job < opts->jobs; job++)
+            free = busy[job] < busy[free] ? job : free;
+        busy[free] += epoch_ms[t / seeds];
+        last = busy[free] > last ? busy[free] : last;
+    }
+    return last;
+}
+
 double mn__finals_ms(const mn_search_opts *opts,
+                     const double *epoch_ms,
                      uint32_t finalists,
                      uint32_t seeds,
-                     uint32_t epochs,
-                     double epoch_ms)
+                     uint32_t epochs)
 {
     double tuning = fine_tuning_cost * mn__finals_tuning(opts, epochs);
     double again =
         epochs < enough_to_win ? fine_tuning_cost * mn__finals_tuning_again(opts, epochs) : 0.0;
-    return epoch_ms * (turns_of(opts, finalists, seeds) * (epochs + tuning) + again);
+    return epoch_of_all(opts, epoch_ms, finalists, seeds) * (epochs + tuning) +
+           epoch_ms[0] * again; /* of the first finalist's weights */
 }
 
-static uint32_t affordable(
-    const mn_search_opts *opts, uint32_t finalists, uint32_t seeds, double epoch_ms, double left_ms)
+static uint32_t affordable(const mn_search_opts *opts,
+                           const double *epoch_ms,
+                           uint32_t finalists,
+                           uint32_t seeds,
+                           double left_ms)
 {
-    uint32_t epochs = epoch_ms > 0.0 ? MN__FINALS_MOST_EPOCHS : MN__FINALS_LEAST_EPOCHS;
+    uint32_t epochs = epoch_of_all(opts, epoch_ms, finalists, 1) > 0.0 ? MN__FINALS_MOST_EPOCHS
+                                                                       : MN__FINALS_LEAST_EPOCHS;
     while (epochs > MN__FINALS_LEAST_EPOCHS &&
-           mn__finals_ms(opts, finalists, seeds, epochs, epoch_ms) > left_ms)
+           mn__finals_ms(opts, epoch_ms, finalists, seeds, epochs) > left_ms)
         epochs--;
     return epochs;
 }
 
 void mn__finals_afford(const mn_search_opts *opts,
+                       const double *epoch_ms,
                        uint32_t finalists,
-                       double epoch_ms,
                        double left_ms,
                        uint32_t *ret_seeds,
                        uint32_t *ret_epochs)
 {
     uint32_t seeds = opts->finalist_seeds;
-    while (seeds < MN__FINALS_MOST_SEEDS &&
-           (turns_of(opts, finalists, seeds + 1) == turns_of(opts, finalists, seeds) ||
-            affordable(opts, finalists, seeds + 1, epoch_ms, left_ms) >= enough_epochs))
+    while (
+        seeds < MN__FINALS_MOST_SEEDS &&
+        (mn__finals_turns(opts, finalists, seeds + 1) == mn__finals_turns(opts, finalists, seeds) ||
+         affordable(opts, epoch_ms, finalists, seeds + 1, left_ms) >= enough_epochs))
         seeds++;
     *ret_seeds = seeds;
-    *ret_epochs = affordable(opts, finalists, seeds, epoch_ms, left_ms);
+    *ret_epochs = affordable(opts, epoch_ms, finalists, seeds, left_ms);
 }

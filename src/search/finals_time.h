@@ -18,21 +18,24 @@ uint32_t mn__finals_tuning(const mn_search_opts *opts, uint32_t epochs);
  * is one epoch, for which the time is not planned. */
 uint32_t mn__finals_tuning_again(const mn_search_opts *opts, uint32_t epochs);
 
-/* Milliseconds that the trainings of finals take: each finalist by `seeds` seeds, for so many
- * epochs of epoch_ms each and its fine-tuning, on opts->jobs workers. */
+/* Trainings of finals that a worker does one after the other. */
+uint32_t mn__finals_turns(const mn_search_opts *opts, uint32_t finalists, uint32_t seeds);
+
+/* Milliseconds that finals take: of each finalist `seeds` trainings, finalist by finalist, by
+ * whichever of opts->jobs workers is free; `epochs` of epoch_ms (finalists) each, and fine-tuning.
+ */
 double mn__finals_ms(const mn_search_opts *opts,
+                     const double *epoch_ms,
                      uint32_t finalists,
                      uint32_t seeds,
-                     uint32_t epochs,
-                     double epoch_ms);
+                     uint32_t epochs);
 
 /* Seeds (opts->finalist_seeds; more where workers would be idle without, or epochs are plenty) and
- * epochs that take no more than left_ms, or
- * MN__FINALS_LEAST_EPOCHS. epoch_ms: of the slowest finalist; 0 where nothing is known of it, and
- * then the epochs are the least. */
+ * epochs that take no more than left_ms, or MN__FINALS_LEAST_EPOCHS. epoch_ms: (finalists), all 0
+ * where nothing is known of them, and then the epochs are the least. */
 void mn__finals_afford(const mn_search_opts *opts,
+                       const double *epoch_ms,
                        uint32_t finalists,
-                       double epoch_ms,
                        double left_ms,
                        uint32_t *ret_seeds,
                        uint32_t *ret_epochs);

@@ -149,7 +149,7 @@ mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err)
     if (status == MN_OK)
         status = check_count("neighbours", opts->neighbours, 100000, err);
     if (status == MN_OK)
-        status = check_count("jobs", opts->jobs, 256, err);
+        status = check_count("jobs", opts->jobs, MN__MOST_JOBS, err);
     if (status == MN_OK)
         status = check_count("max cells", opts->max_cells, MN_MAX_CELLS, err);
     if (status == MN_OK)

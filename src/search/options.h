@@ -7,7 +7,7 @@
 #include "memnet/search.h"
 
 /* A rung has three times the images of the one before: more would be the finals. */
-enum { MN__MOST_RUNGS = 8, MN__MOST_FINALISTS = 64 };
+enum { MN__MOST_RUNGS = 8, MN__MOST_FINALISTS = 64, MN__MOST_JOBS = 256 };
 
 mn_status mn__search_opts_check(const mn_search_opts *opts, mn_error *err);
 

@@ -3,8 +3,6 @@
  */
 #include "search/rung_images.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,10 +37,11 @@ static mn_status put_rung(mn__session *session, uint32_t rung, mn_error *err)
     return status;
 }
 
-static mn_status settle(mn__session *session, uint32_t images, mn_error *err)
+static mn_status settle(mn__session *session, uint32_t images, double effort_ms, mn_error *err)
 {
     mn_status status = MN_OK;
     session->rung_images = images;
+    session->effort_ms = effort_ms;
     for (uint32_t rung = 0; rung <= mn__rung_last(session) && status == MN_OK; rung++)
         status = put_rung(session, rung, err);
     return status;
@@ -53,8 +52,9 @@ mn_status mn__rung_images_recall(mn__session *session, mn_error *err)
     char *detail = NULL;
     json_t *object = NULL;
     int64_t images = 0;
+    double effort_ms = 0.0;
     if (session->opts->time_ms == 0)
-        return settle(session, session->opts->rung_images, err);
+        return settle(session, session->opts->rung_images, 0.0, err);
     mn_status status = mn_study_get_event(session->study, rungs_event, 0, &detail, err);
     session->rung_images = 0;
     if (status != MN_OK || detail == NULL)
@@ -63,9 +63,11 @@ mn_status mn__rung_images_recall(mn__session *session, mn_error *err)
     if (status == MN_OK)
         status =
             mn_json_get_integer(object, rungs_event, "images", 1, UINT32_MAX - 1, &images, err);
+    if (status == MN_OK)
+        status = mn_json_get_number(object, rungs_event, "effort_ms", &effort_ms, err);
     json_decref(object);
     free(detail);
-    return status == MN_OK ? settle(session, (uint32_t)images, err) : status;
+    return status == MN_OK ? settle(session, (uint32_t)images, effort_ms, err) : status;
 }
 
 /* What is chosen: how much there is of it, and a network that is trained to see how long it takes.
@@ -91,7 +93,7 @@ static chosen look_at(const mn__pool *pool)
     return c;
 }
 
-/* Milliseconds that a mean network of those takes for the work of one image. */
+/* Milliseconds of training on an image, per effort; 0 when the training failed. */
 static mn_status measure(mn__session *session, const chosen *c, double *ret_ms, mn_error *err)
 {
     int64_t ms = 0;
@@ -102,8 +104,9 @@ static mn_status measure(mn__session *session, const chosen *c, double *ret_ms, 
     memcpy(t.key.genotype_id, c->sample->id, sizeof t.key.genotype_id);
     mn_status status = mn__session_probe(session, &t, &ms, err);
     if (status == MN_OK)
-        *ret_ms = (double)ms / mn__training_work(session, probe_images, 1) * c->effort /
-                  c->sample->needs.effort;
+        *ret_ms = ms == INT64_MAX ? 0.0
+                                  : (double)ms / mn__training_work(session, probe_images, 1) /
+                                        c->sample->needs.effort;
     return status;
 }
 
@@ -123,14 +126,15 @@ round_ms(const mn__session *session, uint32_t networks, uint32_t first_images, d
     return work * image_ms;
 }
 
-/* As many images as the options say, or fewer, so that the rounds fit. */
+/* As many images as the options say, or fewer, so that the rounds fit: the least where it is not
+ * known how long they take. */
 static uint32_t affordable(const mn__session *session, uint32_t networks, double image_ms)
 {
     double wanted_ms =
         (double)mn__pace_search_ms(session) / session->opts->bound_count / wanted_rounds;
     uint32_t most = session->opts->rung_images;
     uint32_t least = most < least_images ? most : least_images;
-    while (least < most) { /* `least` is affordable, or the least there is */
+    while (image_ms > 0.0 && least < most) { /* `least` is affordable, or the least there is */
         uint32_t middle = least + (most - least + 1) / 2;
         if (round_ms(session, networks, middle, image_ms) <= wanted_ms)
             least = middle;
@@ -140,18 +144,31 @@ static uint32_t affordable(const mn__session *session, uint32_t networks, double
     return least;
 }
 
+/* In the study numbers are as they are in memory: what follows from them does not depend on who
+ * decided. */
+static mn_status
+put_decision(mn__session *session, uint32_t images, double effort_ms, mn_error *err)
+{
+    json_t *object = json_pack("{s:I, s:f}", "images", (json_int_t)images, "effort_ms", effort_ms);
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    if (text == NULL)
+        return mn_error_set(err, MN_ERR_NOMEM, "out of memory");
+    mn_status status = mn_study_put_event(session->study, rungs_event, 0, text, err);
+    free(text);
+    return status;
+}
+
 mn_status mn__rung_images_decide(mn__session *session, const mn__pool *pool, mn_error *err)
 {
-    char text[48];
-    double image_ms = 0.0;
+    double effort_ms = 0.0;
     chosen c = look_at(pool);
     if (session->rung_images != 0 || c.count == 0)
         return MN_OK;
-    mn_status status = measure(session, &c, &image_ms, err);
+    mn_status status = measure(session, &c, &effort_ms, err);
     if (status != MN_OK)
         return status;
-    uint32_t images = affordable(session, c.count, image_ms);
-    snprintf(text, sizeof text, "{\"images\":%" PRIu32 "}", images);
-    status = mn_study_put_event(session->study, rungs_event, 0, text, err);
-    return status == MN_OK ? settle(session, images, err) : status;
+    uint32_t images = affordable(session, c.count, effort_ms * c.effort);
+    status = put_decision(session, images, effort_ms, err);
+    return status == MN_OK ? settle(session, images, effort_ms, err) : status;
 }

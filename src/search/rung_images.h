@@ -8,7 +8,7 @@
 #include "search/candidates.h"
 
 /* Sets session->rung_images to what the options say, or under --time to what the study has decided:
- * 0 when it has not yet. */
+ * 0 when it has not yet. Likewise session->effort_ms, which is 0 under --rounds. */
 mn_status mn__rung_images_recall(mn__session *session, mn_error *err);
 
 /* Decides, where that has not been done, for a first round that trains what is chosen in a pool:

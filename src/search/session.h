@@ -36,8 +36,9 @@ typedef struct mn__session {
     mn__goal goals[MN_MAX_BOUNDS]; /* opts->bound_count; round r works for goal r modulo that */
     uint32_t goal;                 /* that is worked for now */
     uint32_t rung_images;          /* of rung 0; 0: to be decided (rung_images.h) */
-    mn_train_opts rung;            /* how candidates are trained, seed and epochs apart */
-    mn_train_opts finals;          /* how finalists are, likewise */
+    double effort_ms;     /* of training on an image, per effort; 0: not known, or --rounds */
+    mn_train_opts rung;   /* how candidates are trained, seed and epochs apart */
+    mn_train_opts finals; /* how finalists are, likewise */
     int64_t clock_start_ms, active_start_ms;
     int64_t round_ms;                     /* that a round took; 0: not known */
     double round_work;                    /* effort of what it trained; 0: not known */

@@ -3,6 +3,11 @@
 
 #include "search/finals_time.h"
 
+/* Milliseconds of an epoch. */
+static const double ten[] = {10.0, 10.0, 10.0};
+static const double seventeen[] = {17.0, 17.0, 17.0};
+static const double unknown[] = {0.0, 0.0, 0.0};
+
 static mn_search_opts options(mn_precision precision, uint32_t jobs)
 {
     mn_search_opts opts = mn_search_opts_default();
@@ -33,8 +38,8 @@ static void test_tuning_again(void **state)
     assert_int_equal(mn__finals_tuning_again(&opts, 12), 1);
     assert_int_equal(mn__finals_tuning_again(&opts, 300), 1);
     /* Only short finals have time for it. */
-    assert_true(mn__finals_ms(&opts, 2, 1, 11, 10.0) == 10.0 * (11 + 4 + 4));
-    assert_true(mn__finals_ms(&opts, 2, 1, 12, 10.0) == 10.0 * (12 + 6));
+    assert_true(mn__finals_ms(&opts, ten, 2, 1, 11) == 10.0 * (11 + 4 + 4));
+    assert_true(mn__finals_ms(&opts, ten, 2, 1, 12) == 10.0 * (12 + 6));
     opts.qat_epochs = 0;
     assert_int_equal(mn__finals_tuning_again(&opts, 300), 0);
 }
@@ -47,19 +52,40 @@ static void test_turns(void **state)
     uint32_t epochs = 0;
     mn_search_opts two = options(MN_PRECISION_FLOAT32, 2);
     mn_search_opts one = options(MN_PRECISION_FLOAT32, 1);
-    mn__finals_afford(&two, 2, 10.0, 1000.0, &seeds, &epochs);
+    mn__finals_afford(&two, ten, 2, 1000.0, &seeds, &epochs);
     assert_int_equal(seeds, 1);
     assert_int_equal(epochs, 100);
-    mn__finals_afford(&one, 2, 10.0, 1000.0, &seeds, &epochs);
+    mn__finals_afford(&one, ten, 2, 1000.0, &seeds, &epochs);
     assert_int_equal(epochs, 50);
-    mn__finals_afford(&two, 3, 10.0, 1000.0, &seeds, &epochs);
+    mn__finals_afford(&two, ten, 3, 1000.0, &seeds, &epochs);
     assert_int_equal(epochs, 50);
     /* Fine-tuning takes three epochs of twice the time. */
     mn_search_opts int8 = options(MN_PRECISION_INT8, 2);
-    mn__finals_afford(&int8, 2, 10.0, 1060.0, &seeds, &epochs);
+    mn__finals_afford(&int8, ten, 2, 1060.0, &seeds, &epochs);
     assert_int_equal(epochs, 100);
-    mn__finals_afford(&int8, 2, 10.0, 1059.0, &seeds, &epochs);
+    mn__finals_afford(&int8, ten, 2, 1059.0, &seeds, &epochs);
     assert_int_equal(epochs, 99);
+}
+
+/* Each finalist takes its own time: on one worker their times add up, on two the slower one counts.
+ */
+static void test_unequal(void **state)
+{
+    (void)state;
+    static const double epoch_ms[] = {10.0, 30.0, 20.0};
+    uint32_t seeds = 0;
+    uint32_t epochs = 0;
+    mn_search_opts one = options(MN_PRECISION_FLOAT32, 1);
+    mn_search_opts two = options(MN_PRECISION_FLOAT32, 2);
+    mn__finals_afford(&one, epoch_ms, 2, 400.0, &seeds, &epochs);
+    assert_int_equal(seeds, 1);
+    assert_int_equal(epochs, 10);
+    mn__finals_afford(&two, epoch_ms, 2, 300.0, &seeds, &epochs);
+    assert_int_equal(epochs, 10);
+    mn__finals_afford(&two, epoch_ms, 3, 300.0, &seeds, &epochs); /* 10 and 20 by the same one */
+    assert_int_equal(epochs, 10);
+    assert_true(mn__finals_ms(&two, epoch_ms, 2, 2, 1) == 40.0); /* 10 and 30 each */
+    assert_true(mn__finals_ms(&one, epoch_ms, 3, 2, 1) == 120.0);
 }
 
 static void test_seeds(void **state)
@@ -68,20 +94,20 @@ static void test_seeds(void **state)
     uint32_t seeds = 0;
     uint32_t epochs = 0;
     mn_search_opts opts = options(MN_PRECISION_FLOAT32, 2);
-    mn__finals_afford(&opts, 2, 10.0, 2999.0, &seeds, &epochs);
+    mn__finals_afford(&opts, ten, 2, 2999.0, &seeds, &epochs);
     assert_int_equal(seeds, 1);
     assert_int_equal(epochs, 299);
-    mn__finals_afford(&opts, 2, 10.0, 3000.0, &seeds, &epochs);
+    mn__finals_afford(&opts, ten, 2, 3000.0, &seeds, &epochs);
     assert_int_equal(seeds, 2);
     assert_int_equal(epochs, 150);
-    mn__finals_afford(&opts, 2, 10.0, 4500.0, &seeds, &epochs);
+    mn__finals_afford(&opts, ten, 2, 4500.0, &seeds, &epochs);
     assert_int_equal(seeds, 3);
     assert_int_equal(epochs, 150);
-    mn__finals_afford(&opts, 2, 10.0, 1e9, &seeds, &epochs);
+    mn__finals_afford(&opts, ten, 2, 1e9, &seeds, &epochs);
     assert_int_equal(seeds, 3);
     assert_int_equal(epochs, 300);
     opts.finalist_seeds = 5; /* as asked for, however short the time */
-    mn__finals_afford(&opts, 2, 10.0, 1000.0, &seeds, &epochs);
+    mn__finals_afford(&opts, ten, 2, 1000.0, &seeds, &epochs);
     assert_int_equal(seeds, 5);
     assert_int_equal(epochs, 20);
 }
@@ -94,11 +120,11 @@ static void test_least(void **state)
     uint32_t epochs = 0;
     mn_search_opts opts = options(MN_PRECISION_INT8, 2);
     for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
-        mn__finals_afford(&opts, 2, 10.0, left[i], &seeds, &epochs);
+        mn__finals_afford(&opts, ten, 2, left[i], &seeds, &epochs);
         assert_int_equal(seeds, 1);
         assert_int_equal(epochs, 2);
     }
-    mn__finals_afford(&opts, 2, 0.0, 1e9, &seeds, &epochs); /* nothing known of their speed */
+    mn__finals_afford(&opts, unknown, 2, 1e9, &seeds, &epochs); /* nothing known of their speed */
     assert_int_equal(seeds, 1);
     assert_int_equal(epochs, 2);
 }
@@ -111,7 +137,7 @@ static void test_idle(void **state)
     (void)state;
     for (uint32_t jobs = 2; jobs <= 8; jobs++) {
         mn_search_opts opts = options(MN_PRECISION_INT8, jobs);
-        mn__finals_afford(&opts, 2, 10.0, 600.0, &seeds, &epochs);
+        mn__finals_afford(&opts, ten, 2, 600.0, &seeds, &epochs);
         assert_int_equal(seeds, jobs < 4 ? 1 : jobs < 6 ? 2 : 3);
         assert_int_equal(epochs, 54); /* and three of fine-tuning, which take twice as long */
     }
@@ -128,11 +154,12 @@ static void test_fits(void **state)
                 uint32_t seeds = 0;
                 uint32_t epochs = 0;
                 mn_search_opts opts = options(MN_PRECISION_INT8, jobs);
-                mn__finals_afford(&opts, finalists, 17.0, left, &seeds, &epochs);
+                mn__finals_afford(&opts, seventeen, finalists, left, &seeds, &epochs);
                 if (epochs > MN__FINALS_LEAST_EPOCHS)
-                    assert_true(mn__finals_ms(&opts, finalists, seeds, epochs, 17.0) <= left);
+                    assert_true(mn__finals_ms(&opts, seventeen, finalists, seeds, epochs) <= left);
                 if (epochs < MN__FINALS_MOST_EPOCHS)
-                    assert_true(mn__finals_ms(&opts, finalists, seeds, epochs + 1, 17.0) > left);
+                    assert_true(mn__finals_ms(&opts, seventeen, finalists, seeds, epochs + 1) >
+                                left);
                 bool idle = (finalists * seeds + jobs - 1) / jobs == (finalists + jobs - 1) / jobs;
                 assert_true(seeds == 1 || idle || epochs >= 150);
             }
@@ -144,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_tuning),
         cmocka_unit_test(test_tuning_again),
         cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_unequal),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_least),
         cmocka_unit_test(test_idle),

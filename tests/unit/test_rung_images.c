@@ -1,10 +1,12 @@
 /* How many images rung 0 trains on, by what a scripted worker says that a training takes. */
 #include "temporary.h"
 
+#include <math.h>
 #include <sys/stat.h>
 
 #include "base/size.h"
 #include "memnet/moves.h"
+#include "search/equal_time.h"
 #include "search/pace.h"
 #include "search/rung_images.h"
 #include "search/rungs.h"
@@ -202,6 +204,39 @@ static void test_by_rounds(void **state)
     end(b);
 }
 
+/* A network that takes twice as long has half of the epochs, and errors fall with them: less behind
+ * many epochs, and not at all where finals have equal epochs. */
+static void test_equal_time(void **state)
+{
+    bench *b = begin(*state, "equal", "3000");
+    double errors[4];
+    (void)decided(b);
+    assert_true(b->session.effort_ms > 0.0);
+    assert_true(mn__equal_time_errors(&b->session, 0.2, 1000.0, 1000.0) == 0.2);
+    errors[0] = mn__equal_time_errors(&b->session, 0.2, 2000.0, 1000.0);
+    errors[1] = mn__equal_time_errors(&b->session, 0.2, 500.0, 1000.0);
+    assert_true(fabs(errors[0] - 0.2 * pow(2.0, 0.18)) < 1e-12);
+    assert_true(fabs(errors[1] - 0.2 / pow(2.0, 0.18)) < 1e-12);
+    b->opts.time_ms *= 100; /* far behind the epochs that matter */
+    errors[2] = mn__equal_time_errors(&b->session, 0.2, 2000.0, 1000.0);
+    assert_true(errors[2] > 0.2 && errors[2] < errors[0]);
+    assert_true(mn__equal_time_errors(&b->session, 0.9, 1e9, 1000.0) <= 1.0);
+    b->opts.preset = MN_PRESET_PAPER;
+    assert_true(mn__equal_time_errors(&b->session, 0.2, 2000.0, 1000.0) == 0.2);
+    end(b);
+    b = begin(*state, "equal-epochs", "3000");
+    b->opts.time_ms = 0;
+    b->opts.rounds = 3;
+    (void)decided(b);
+    assert_true(mn__equal_time_errors(&b->session, 0.2, 2000.0, 1000.0) == 0.2);
+    end(b);
+    b = begin(*state, "unknown", "3000");
+    say(b, "failed", "true");
+    (void)decided(b);
+    assert_true(mn__equal_time_errors(&b->session, 0.2, 2000.0, 1000.0) == 0.2);
+    end(b);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temporary_setup, temporary_teardown)
 
 int main(void)
@@ -213,6 +248,7 @@ int main(void)
         TEST(test_effort),
         TEST(test_decided_once),
         TEST(test_by_rounds),
+        TEST(test_equal_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
