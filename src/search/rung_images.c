@@ -63,7 +63,8 @@ mn_status mn__rung_images_recall(mn__session *session, mn_error *err)
     if (status == MN_OK)
         status =
             mn_json_get_integer(object, rungs_event, "images", 1, UINT32_MAX - 1, &images, err);
-    if (status == MN_OK)
+    /* Studies of earlier versions do not know it. */
+    if (status == MN_OK && json_object_get(object, "effort_ms") != NULL)
         status = mn_json_get_number(object, rungs_event, "effort_ms", &effort_ms, err);
     json_decref(object);
     free(detail);

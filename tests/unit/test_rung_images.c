@@ -193,6 +193,18 @@ static void test_decided_once(void **state)
     end(b);
 }
 
+/* Earlier versions have not stored how fast the machine was. */
+static void test_earlier_study(void **state)
+{
+    bench *b = begin(*state, "earlier", "3000");
+    mn_error err;
+    assert_ok(mn_study_put_event(b->session.study, "rungs", 0, "{\"images\":3000}", &err), &err);
+    assert_int_equal(decided(b), 3000);
+    assert_true(b->session.effort_ms == 0.0);
+    assert_int_equal(asked(b), 0);
+    end(b);
+}
+
 /* By --rounds no clock decides anything. */
 static void test_by_rounds(void **state)
 {
@@ -247,6 +259,7 @@ int main(void)
         TEST(test_failure),
         TEST(test_effort),
         TEST(test_decided_once),
+        TEST(test_earlier_study),
         TEST(test_by_rounds),
         TEST(test_equal_time),
     };
