@@ -76,16 +76,19 @@ static mn_status challenge(mn__session *session,
     bool found = false;
     mn__training kept = finals[0];
     mn_layer_map same = {0};
+    double rounds_epochs = 0.0;
     mn_status status = mn__rungs_last_run(session, plan->ids[0], &key, err);
     if (status == MN_OK)
         status = mn_study_get_run(session->study, &key, &searched, &found, err);
     if (status != MN_OK || !found || searched.val_accuracy <= row->val_accuracy)
         return status;
-    status = mn__layer_map_build(kept.genotype, kept.genotype, NULL, &same, err);
+    status = mn__finals_rounds_epochs(session, &rounds_epochs, err);
+    if (status == MN_OK)
+        status = mn__layer_map_build(kept.genotype, kept.genotype, NULL, &same, err);
     if (status != MN_OK)
         return status;
     kept.key.seed = plan->seeds; /* behind those of the finals */
-    kept.qat_epochs = mn__finals_tuning_again(session->opts, plan->epochs);
+    kept.qat_epochs = mn__finals_tuning_again(session->opts, plan->epochs, rounds_epochs);
     kept.keeps = true;
     kept.parent = kept.genotype;
     kept.parent_run = &key;

@@ -106,12 +106,31 @@ static mn_status epoch_ms(mn__session *session, const mn_run_key *run, double *r
     return MN_OK;
 }
 
+mn_status mn__finals_rounds_epochs(mn__session *session, double *ret_epochs, mn_error *err)
+{
+    mn_study_counts counts;
+    double images_each = 0.0;
+    mn_status status = mn_study_count(session->study, &counts, err);
+    if (status != MN_OK)
+        return status;
+    for (uint32_t rung = 0; rung <= mn__rung_last(session); rung++) {
+        uint32_t epochs = 0;
+        uint32_t images = 0;
+        mn__rung_size(session, rung, &epochs, &images);
+        images_each += (double)epochs * images;
+    }
+    double rounds = ceil((double)counts.rounds / session->opts->bound_count);
+    *ret_epochs = rounds * images_each / session->dataset->train.count;
+    return MN_OK;
+}
+
 static mn_status
 choose_length(mn__session *session, const mn_run_key *keys, mn__finals_plan *plan, mn_error *err)
 {
     const mn_search_opts *opts = session->opts;
     double each_ms[MN__MOST_FINALISTS] = {0.0};
     double slowest = 0.0;
+    mn__finals_known known = {.finalists = plan->count, .epoch_ms = each_ms};
     plan->epochs = opts->finalist_epochs;
     plan->seeds = opts->finalist_seeds;
     if (opts->time_ms == 0)
@@ -124,9 +143,12 @@ choose_length(mn__session *session, const mn_run_key *keys, mn__finals_plan *pla
     }
     for (uint32_t i = 0; i < plan->count; i++) /* none is known to be fast */
         each_ms[i] = each_ms[i] > 0.0 ? each_ms[i] : slowest;
+    mn_status status = mn__finals_rounds_epochs(session, &known.rounds_epochs, err);
+    if (status != MN_OK)
+        return status;
     double left = (double)(opts->time_ms - mn__session_elapsed_ms(session)) * planned_share /
                   (opts->bound_count - session->goal);
-    mn__finals_afford(opts, each_ms, plan->count, left, &plan->seeds, &plan->epochs);
+    mn__finals_afford(opts, &known, left, &plan->seeds, &plan->epochs);
     return MN_OK;
 }
 

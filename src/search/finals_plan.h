@@ -24,6 +24,10 @@ mn_status mn__finals_plan_make(mn__session *session,
                                mn__finals_plan *ret_plan,
                                mn_error *err);
 
+/* Epochs on all training images that a network of the rounds has had at most: one training of each
+ * rung for each round of the goal, from ancestor to child. */
+mn_status mn__finals_rounds_epochs(mn__session *session, double *ret_epochs, mn_error *err);
+
 /* Whether finals of a stage would train a network that those of the stage before did not, or train
  * longer, or as long on more seeds. The first stage's do. */
 mn_status mn__finals_say_more(mn__session *session, uint32_t stage, bool *ret, mn_error *err);

@@ -3,10 +3,14 @@
 
 #include "search/finals_time.h"
 
-/* Milliseconds of an epoch. */
+/* Milliseconds of an epoch. What is planned with them has rounds that hardly trained. */
 static const double ten[] = {10.0, 10.0, 10.0};
 static const double seventeen[] = {17.0, 17.0, 17.0};
 static const double unknown[] = {0.0, 0.0, 0.0};
+
+static const mn__finals_known two_of_ten = {.finalists = 2, .epoch_ms = ten};
+static const mn__finals_known three_of_ten = {.finalists = 3, .epoch_ms = ten};
+static const mn__finals_known two_unknown = {.finalists = 2, .epoch_ms = unknown};
 
 static mn_search_opts options(mn_precision precision, uint32_t jobs)
 {
@@ -34,14 +38,24 @@ static void test_tuning_again(void **state)
 {
     (void)state;
     mn_search_opts opts = options(MN_PRECISION_INT8, 2);
-    assert_int_equal(mn__finals_tuning_again(&opts, 11), 2);
-    assert_int_equal(mn__finals_tuning_again(&opts, 12), 1);
-    assert_int_equal(mn__finals_tuning_again(&opts, 300), 1);
-    /* Only short finals have time for it. */
-    assert_true(mn__finals_ms(&opts, ten, 2, 1, 11) == 10.0 * (11 + 4 + 4));
-    assert_true(mn__finals_ms(&opts, ten, 2, 1, 12) == 10.0 * (12 + 6));
+    mn__finals_known field = two_of_ten;
+    uint32_t seeds = 0;
+    uint32_t epochs = 0;
+    assert_int_equal(mn__finals_tuning_again(&opts, 13, 13.0), 3);
+    assert_int_equal(mn__finals_tuning_again(&opts, 13, 12.9), 1);
+    assert_int_equal(mn__finals_tuning_again(&opts, 2, 1.0), 1);
+    assert_int_equal(mn__finals_tuning_again(&opts, 2, 3.0), 1);
+    /* Only finals that train no longer than the rounds have time for it. */
+    field.rounds_epochs = 12.5;
+    assert_true(mn__finals_ms(&opts, &field, 1, 12) == 10.0 * (12 + 6 + 6));
+    assert_true(mn__finals_ms(&opts, &field, 1, 13) == 10.0 * (13 + 6));
+    /* Of two lengths that fit, the longer one: thirteen epochs cost less than twelve. */
+    mn__finals_afford(&opts, &field, 195.0, &seeds, &epochs);
+    assert_int_equal(epochs, 13);
+    mn__finals_afford(&opts, &field, 185.0, &seeds, &epochs);
+    assert_int_equal(epochs, 10); /* and two of fine-tuning, twice */
     opts.qat_epochs = 0;
-    assert_int_equal(mn__finals_tuning_again(&opts, 300), 0);
+    assert_int_equal(mn__finals_tuning_again(&opts, 300, 1e9), 0);
 }
 
 /* Two float32 finalists at 10 ms an epoch: on two workers at once, on one in turn. */
@@ -52,18 +66,18 @@ static void test_turns(void **state)
     uint32_t epochs = 0;
     mn_search_opts two = options(MN_PRECISION_FLOAT32, 2);
     mn_search_opts one = options(MN_PRECISION_FLOAT32, 1);
-    mn__finals_afford(&two, ten, 2, 1000.0, &seeds, &epochs);
+    mn__finals_afford(&two, &two_of_ten, 1000.0, &seeds, &epochs);
     assert_int_equal(seeds, 1);
     assert_int_equal(epochs, 100);
-    mn__finals_afford(&one, ten, 2, 1000.0, &seeds, &epochs);
+    mn__finals_afford(&one, &two_of_ten, 1000.0, &seeds, &epochs);
     assert_int_equal(epochs, 50);
-    mn__finals_afford(&two, ten, 3, 1000.0, &seeds, &epochs);
+    mn__finals_afford(&two, &three_of_ten, 1000.0, &seeds, &epochs);
     assert_int_equal(epochs, 50);
     /* Fine-tuning takes three epochs of twice the time. */
     mn_search_opts int8 = options(MN_PRECISION_INT8, 2);
-    mn__finals_afford(&int8, ten, 2, 1060.0, &seeds, &epochs);
+    mn__finals_afford(&int8, &two_of_ten, 1060.0, &seeds, &epochs);
     assert_int_equal(epochs, 100);
-    mn__finals_afford(&int8, ten, 2, 1059.0, &seeds, &epochs);
+    mn__finals_afford(&int8, &two_of_ten, 1059.0, &seeds, &epochs);
     assert_int_equal(epochs, 99);
 }
 
@@ -73,19 +87,21 @@ static void test_unequal(void **state)
 {
     (void)state;
     static const double epoch_ms[] = {10.0, 30.0, 20.0};
+    const mn__finals_known of_two = {.finalists = 2, .epoch_ms = epoch_ms};
+    const mn__finals_known of_three = {.finalists = 3, .epoch_ms = epoch_ms};
     uint32_t seeds = 0;
     uint32_t epochs = 0;
     mn_search_opts one = options(MN_PRECISION_FLOAT32, 1);
     mn_search_opts two = options(MN_PRECISION_FLOAT32, 2);
-    mn__finals_afford(&one, epoch_ms, 2, 400.0, &seeds, &epochs);
+    mn__finals_afford(&one, &of_two, 400.0, &seeds, &epochs);
     assert_int_equal(seeds, 1);
     assert_int_equal(epochs, 10);
-    mn__finals_afford(&two, epoch_ms, 2, 300.0, &seeds, &epochs);
+    mn__finals_afford(&two, &of_two, 300.0, &seeds, &epochs);
     assert_int_equal(epochs, 10);
-    mn__finals_afford(&two, epoch_ms, 3, 300.0, &seeds, &epochs); /* 10 and 20 by the same one */
+    mn__finals_afford(&two, &of_three, 300.0, &seeds, &epochs); /* 10 and 20 by the same one */
     assert_int_equal(epochs, 10);
-    assert_true(mn__finals_ms(&two, epoch_ms, 2, 2, 1) == 40.0); /* 10 and 30 each */
-    assert_true(mn__finals_ms(&one, epoch_ms, 3, 2, 1) == 120.0);
+    assert_true(mn__finals_ms(&two, &of_two, 2, 1) == 40.0); /* 10 and 30 each */
+    assert_true(mn__finals_ms(&one, &of_three, 2, 1) == 120.0);
 }
 
 static void test_seeds(void **state)
@@ -94,20 +110,20 @@ static void test_seeds(void **state)
     uint32_t seeds = 0;
     uint32_t epochs = 0;
     mn_search_opts opts = options(MN_PRECISION_FLOAT32, 2);
-    mn__finals_afford(&opts, ten, 2, 2999.0, &seeds, &epochs);
+    mn__finals_afford(&opts, &two_of_ten, 2999.0, &seeds, &epochs);
     assert_int_equal(seeds, 1);
     assert_int_equal(epochs, 299);
-    mn__finals_afford(&opts, ten, 2, 3000.0, &seeds, &epochs);
+    mn__finals_afford(&opts, &two_of_ten, 3000.0, &seeds, &epochs);
     assert_int_equal(seeds, 2);
     assert_int_equal(epochs, 150);
-    mn__finals_afford(&opts, ten, 2, 4500.0, &seeds, &epochs);
+    mn__finals_afford(&opts, &two_of_ten, 4500.0, &seeds, &epochs);
     assert_int_equal(seeds, 3);
     assert_int_equal(epochs, 150);
-    mn__finals_afford(&opts, ten, 2, 1e9, &seeds, &epochs);
+    mn__finals_afford(&opts, &two_of_ten, 1e9, &seeds, &epochs);
     assert_int_equal(seeds, 3);
     assert_int_equal(epochs, 300);
     opts.finalist_seeds = 5; /* as asked for, however short the time */
-    mn__finals_afford(&opts, ten, 2, 1000.0, &seeds, &epochs);
+    mn__finals_afford(&opts, &two_of_ten, 1000.0, &seeds, &epochs);
     assert_int_equal(seeds, 5);
     assert_int_equal(epochs, 20);
 }
@@ -120,11 +136,11 @@ static void test_least(void **state)
     uint32_t epochs = 0;
     mn_search_opts opts = options(MN_PRECISION_INT8, 2);
     for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
-        mn__finals_afford(&opts, ten, 2, left[i], &seeds, &epochs);
+        mn__finals_afford(&opts, &two_of_ten, left[i], &seeds, &epochs);
         assert_int_equal(seeds, 1);
         assert_int_equal(epochs, 2);
     }
-    mn__finals_afford(&opts, unknown, 2, 1e9, &seeds, &epochs); /* nothing known of their speed */
+    mn__finals_afford(&opts, &two_unknown, 1e9, &seeds, &epochs); /* nothing known of their speed */
     assert_int_equal(seeds, 1);
     assert_int_equal(epochs, 2);
 }
@@ -137,7 +153,7 @@ static void test_idle(void **state)
     (void)state;
     for (uint32_t jobs = 2; jobs <= 8; jobs++) {
         mn_search_opts opts = options(MN_PRECISION_INT8, jobs);
-        mn__finals_afford(&opts, ten, 2, 600.0, &seeds, &epochs);
+        mn__finals_afford(&opts, &two_of_ten, 600.0, &seeds, &epochs);
         assert_int_equal(seeds, jobs < 4 ? 1 : jobs < 6 ? 2 : 3);
         assert_int_equal(epochs, 54); /* and three of fine-tuning, which take twice as long */
     }
@@ -151,15 +167,15 @@ static void test_fits(void **state)
         for (uint32_t finalists = 1; finalists <= 3; finalists++)
             for (int ms = 500; ms < 20000; ms += 1 + ms / 40) {
                 const double left = ms;
+                const mn__finals_known all = {.finalists = finalists, .epoch_ms = seventeen};
                 uint32_t seeds = 0;
                 uint32_t epochs = 0;
                 mn_search_opts opts = options(MN_PRECISION_INT8, jobs);
-                mn__finals_afford(&opts, seventeen, finalists, left, &seeds, &epochs);
+                mn__finals_afford(&opts, &all, left, &seeds, &epochs);
                 if (epochs > MN__FINALS_LEAST_EPOCHS)
-                    assert_true(mn__finals_ms(&opts, seventeen, finalists, seeds, epochs) <= left);
+                    assert_true(mn__finals_ms(&opts, &all, seeds, epochs) <= left);
                 if (epochs < MN__FINALS_MOST_EPOCHS)
-                    assert_true(mn__finals_ms(&opts, seventeen, finalists, seeds, epochs + 1) >
-                                left);
+                    assert_true(mn__finals_ms(&opts, &all, seeds, epochs + 1) > left);
                 bool idle = (finalists * seeds + jobs - 1) / jobs == (finalists + jobs - 1) / jobs;
                 assert_true(seeds == 1 || idle || epochs >= 150);
             }
