@@ -9,10 +9,14 @@
 #include "search/pace.h"
 #include "search/work.h"
 
-/* Errors fall with this power of the epochs (docs/search.md). */
-static const double power = 0.18;
+/* By these powers of a network's effort, multiply-adds and weights its errors at the end of finals
+ * differ from what those at a rung tell (docs/search.md). They cancel out: a network that is twice
+ * as large in everything is neither better nor worse than it looks. */
+static const double effort_power = 0.33;
+static const double macs_power = 0.23;
+static const double weights_power = 0.10;
 
-/* Behind so many epochs they fall less and less. */
+/* Behind so many epochs more of them help less and less. */
 static const double steady_epochs = 40.0;
 
 /* Epochs that finals of a network of that effort have time for. */
@@ -24,13 +28,19 @@ static double epochs_of(const mn__session *session, double effort)
     return ms / mn__finals_turns(opts, opts->finalists, opts->finalist_seeds) / epoch_ms;
 }
 
-double
-mn__equal_time_errors(const mn__session *session, double errors, double effort, double beside)
+double mn__equal_time_errors(const mn__session *session,
+                             double errors,
+                             const mn__needs *network,
+                             const mn__needs *beside)
 {
-    if (session->opts->preset == MN_PRESET_PAPER || session->effort_ms <= 0.0 || effort <= 0.0 ||
-        beside <= 0.0)
+    if (session->opts->preset == MN_PRESET_PAPER || session->effort_ms <= 0.0 ||
+        network->effort <= 0.0 || beside->effort <= 0.0)
         return errors;
-    double epochs = epochs_of(session, beside);
-    double exponent = epochs > steady_epochs ? power * steady_epochs / epochs : power;
-    return fmin(1.0, errors * pow(effort / beside, exponent));
+    double epochs = epochs_of(session, beside->effort);
+    double power = effort_power * (epochs > steady_epochs ? steady_epochs / epochs : 1.0);
+    double macs = ((double)network->macs + 1.0) / ((double)beside->macs + 1.0);
+    double weights = ((double)network->weights_bytes + 1.0) / ((double)beside->weights_bytes + 1.0);
+    double expected = errors * pow(network->effort / beside->effort, power) /
+                      (pow(macs, macs_power) * pow(weights, weights_power));
+    return fmin(1.0, expected);
 }

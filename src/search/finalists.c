@@ -17,8 +17,9 @@ typedef struct finalist {
     double errors; /* a share, at equal time */
 } finalist;
 
-/* Fills in the errors of `one`, beside a network of effort *beside; 0 takes its own. */
-static mn_status judge(mn__session *session, finalist *one, double *beside, mn_error *err)
+/* Fills in the errors of `one`, beside a network of needs *beside; no effort there takes its own.
+ */
+static mn_status judge(mn__session *session, finalist *one, mn__needs *beside, mn_error *err)
 {
     mn_run_row row;
     mn_genotype genotype;
@@ -32,9 +33,9 @@ static mn_status judge(mn__session *session, finalist *one, double *beside, mn_e
         status = mn__measure(&genotype, session->opts->precision, &needs, err);
     if (status != MN_OK)
         return status;
-    if (*beside <= 0.0)
-        *beside = needs.effort;
-    one->errors = mn__equal_time_errors(session, errors, needs.effort, *beside);
+    if (beside->effort <= 0.0)
+        *beside = needs;
+    one->errors = mn__equal_time_errors(session, errors, &needs, beside);
     return MN_OK;
 }
 
@@ -45,7 +46,7 @@ mn__finalists_choose(mn__session *session, mn_run_key *ret_keys, uint32_t *ret_c
     finalist sorted[MN__MOST_FINALISTS];
     uint32_t wanted = session->opts->finalists;
     uint32_t count = 0;
-    double beside = 0.0;
+    mn__needs beside = {0};
     mn_status status =
         mn__rungs_top(session, wanted < considered ? considered : wanted, top, &count, err);
     for (uint32_t i = 0; i < count && status == MN_OK; i++) {

@@ -184,22 +184,20 @@ static mn__scored scored(double accuracy_percent, const mn__needs *needs)
 
 /* What candidates are compared with: the goal's base at this rung, or without one the mean of what
  * was trained. */
-static mn_status reference(const climb *c, mn__scored *ret, double *ret_effort, mn_error *err)
+static mn_status reference(const climb *c, mn__scored *ret, mn__needs *ret_needs, mn_error *err)
 {
     const mn__base *base = &mn__session_goal(c->session)->base;
     mn__scored mean = {0};
     double effort = 0.0;
+    double macs = 0.0;
     uint32_t good = 0;
     if (base->exists) {
-        mn__needs needs;
         double accuracy = 0.0;
         mn_status status = accuracy_at(c, &base->run, &accuracy, err);
         if (status == MN_OK)
-            status = mn__measure(&base->genotype, c->session->opts->precision, &needs, err);
-        if (status == MN_OK) {
-            *ret = scored(accuracy, &needs);
-            *ret_effort = needs.effort;
-        }
+            status = mn__measure(&base->genotype, c->session->opts->precision, ret_needs, err);
+        if (status == MN_OK)
+            *ret = scored(accuracy, ret_needs);
         return status;
     }
     for (uint32_t i = 0; i < c->count; i++) {
@@ -211,11 +209,15 @@ static mn_status reference(const climb *c, mn__scored *ret, double *ret_effort, 
         mean.weights += s.weights;
         mean.arena += s.arena;
         effort += one->entry->needs.effort;
+        macs += (double)one->entry->needs.macs;
         good++;
     }
     if (good > 0) {
         *ret = (mn__scored){mean.accuracy / good, mean.weights / good, mean.arena / good};
-        *ret_effort = effort / good;
+        *ret_needs = (mn__needs){.weights_bytes = (uint64_t)(mean.weights / good),
+                                 .arena_bytes = (uint64_t)(mean.arena / good),
+                                 .macs = (uint64_t)(macs / good),
+                                 .effort = effort / good};
     }
     return MN_OK;
 }
@@ -235,13 +237,13 @@ static mn_status score_rung(climb *c, mn_error *err)
     const mn_search_opts *opts = c->session->opts;
     double bound = (double)mn__session_goal(c->session)->bytes;
     mn__scored against = {0};
-    double effort = 0.0;
-    mn_status status = reference(c, &against, &effort, err);
+    mn__needs beside = {0};
+    mn_status status = reference(c, &against, &beside, err);
     for (uint32_t i = 0; i < c->count && status == MN_OK; i++) {
         climber *one = &c->climbers[i];
         mn__scored s = scored(one->training.row.val_accuracy, &one->entry->needs);
-        s.accuracy = 1.0 - mn__equal_time_errors(
-                               c->session, 1.0 - s.accuracy, one->entry->needs.effort, effort);
+        s.accuracy =
+            1.0 - mn__equal_time_errors(c->session, 1.0 - s.accuracy, &one->entry->needs, &beside);
         one->score = one->training.row.failed ? -(double)INFINITY
                      : opts->preset == MN_PRESET_PAPER
                          ? mn__score_paper(&s, &against, opts->lambda)

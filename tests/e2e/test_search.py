@@ -684,7 +684,7 @@ class SearchTest(unittest.TestCase):
         self.assertEqual(everything(self.study), before)
 
         former = query(self.study, "SELECT * FROM best")[0]
-        self.run_search(dict(options, time_ms=8000))
+        self.run_search(dict(options, time_ms=12000))
         self.check_rows_kept(rows)
         after = tables(self.study)
         events = [e for e in after["events"] if e["kind"] == "finals"]
@@ -692,7 +692,7 @@ class SearchTest(unittest.TestCase):
         self.assertEqual([e for e in after["events"] if e["kind"] == "rungs"],
                          [e for e in before["tables"]["events"] if e["kind"] == "rungs"])
         later = json.loads(events[1]["detail_json"])
-        self.assertEqual(later["time_ms"], 8000)
+        self.assertEqual(later["time_ms"], 12000)
         self.assertTrue(len(after["rounds"]) > len(before["tables"]["rounds"]) or
                         later["epochs"] > plan["epochs"] or later["epochs"] == MOST_EPOCHS or
                         later["seeds"] > plan["seeds"],

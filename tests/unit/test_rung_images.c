@@ -216,36 +216,50 @@ static void test_by_rounds(void **state)
     end(b);
 }
 
-/* A network that takes twice as long has half of the epochs, and errors fall with them: less behind
- * many epochs, and not at all where finals have equal epochs. */
+static double errors_of(const bench *b, double errors, mn__needs network)
+{
+    static const mn__needs beside = {
+        .effort = 1000.0, .macs = 1000000, .weights_bytes = 100000, .arena_bytes = 50000};
+    return mn__equal_time_errors(&b->session, errors, &network, &beside);
+}
+
+/* A network that takes twice as long has half of the epochs, one that computes more with more
+ * weights gains more by training on: nearly nothing is left where all is twice as much. Many epochs
+ * cost little, and nothing counts where finals have equal epochs. */
 static void test_equal_time(void **state)
 {
+    static const mn__needs same = {.effort = 1000.0, .macs = 1000000, .weights_bytes = 100000};
+    static const mn__needs slow = {.effort = 2000.0, .macs = 1000000, .weights_bytes = 100000};
+    static const mn__needs fast = {.effort = 500.0, .macs = 1000000, .weights_bytes = 100000};
+    static const mn__needs wide = {.effort = 1000.0, .macs = 2000000, .weights_bytes = 200000};
+    static const mn__needs large = {.effort = 2000.0, .macs = 2000000, .weights_bytes = 200000};
+    static const mn__needs empty = {.effort = 1.0};
     bench *b = begin(*state, "equal", "3000");
-    double errors[4];
     (void)decided(b);
     assert_true(b->session.effort_ms > 0.0);
-    assert_true(mn__equal_time_errors(&b->session, 0.2, 1000.0, 1000.0) == 0.2);
-    errors[0] = mn__equal_time_errors(&b->session, 0.2, 2000.0, 1000.0);
-    errors[1] = mn__equal_time_errors(&b->session, 0.2, 500.0, 1000.0);
-    assert_true(fabs(errors[0] - 0.2 * pow(2.0, 0.18)) < 1e-12);
-    assert_true(fabs(errors[1] - 0.2 / pow(2.0, 0.18)) < 1e-12);
+    assert_true(errors_of(b, 0.2, same) == 0.2);
+    double of_slow = errors_of(b, 0.2, slow);
+    assert_true(of_slow > 0.24 && of_slow < 0.27);
+    assert_true(fabs(errors_of(b, 0.2, fast) * of_slow - 0.2 * 0.2) < 1e-12);
+    assert_true(errors_of(b, 0.2, wide) < 0.17);
+    assert_true(fabs(errors_of(b, 0.2, large) - 0.2) < 1e-4);
+    assert_true(errors_of(b, 0.2, empty) <= 1.0 && errors_of(b, 0.9, slow) == 1.0);
     b->opts.time_ms *= 100; /* far behind the epochs that matter */
-    errors[2] = mn__equal_time_errors(&b->session, 0.2, 2000.0, 1000.0);
-    assert_true(errors[2] > 0.2 && errors[2] < errors[0]);
-    assert_true(mn__equal_time_errors(&b->session, 0.9, 1e9, 1000.0) <= 1.0);
+    assert_true(errors_of(b, 0.2, slow) > 0.2 && errors_of(b, 0.2, slow) < of_slow);
+    assert_true(errors_of(b, 0.2, large) < 0.2);
     b->opts.preset = MN_PRESET_PAPER;
-    assert_true(mn__equal_time_errors(&b->session, 0.2, 2000.0, 1000.0) == 0.2);
+    assert_true(errors_of(b, 0.2, slow) == 0.2);
     end(b);
     b = begin(*state, "equal-epochs", "3000");
     b->opts.time_ms = 0;
     b->opts.rounds = 3;
     (void)decided(b);
-    assert_true(mn__equal_time_errors(&b->session, 0.2, 2000.0, 1000.0) == 0.2);
+    assert_true(errors_of(b, 0.2, slow) == 0.2);
     end(b);
     b = begin(*state, "unknown", "3000");
     say(b, "failed", "true");
     (void)decided(b);
-    assert_true(mn__equal_time_errors(&b->session, 0.2, 2000.0, 1000.0) == 0.2);
+    assert_true(errors_of(b, 0.2, slow) == 0.2);
     end(b);
 }
 
