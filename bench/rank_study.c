@@ -1,14 +1,17 @@
 /*
  * How well a search ranks, from studies that exist.
  *
- *     rank_study [--seeds N] STUDY...
+ *     rank_study [--seeds N] STUDY...       N = 0: the rules alone
  *
  * For every round of at least four trainings that has enough behind it to learn from: learns from
  * the rounds before, as the search did, and compares what is said of the round's networks, by a
  * controller or by the rule of size where that is better, with what their trainings showed. Prints
  * for each study, and for all rounds of all studies, the mean of Kendall's tau over rounds and
  * seeds, and beside it the mean of what cross-validation expected. A round trained what an earlier
- * ranking had chosen: tau is of the best few of some hundred.
+ * ranking had chosen: tau is of the best few of some hundred. Of all rounds of at least four
+ * trainings it prints the mean tau of the rule of size, and of what the rule would be without
+ * effort: random search and evolution, which rank nothing, show what it is worth among all
+ * networks.
  */
 #include <math.h>
 #include <stdio.h>
@@ -33,6 +36,8 @@ typedef struct trained {
 typedef struct sums {
     double tau, expected;
     uint32_t count, controllers; /* rankings; those by a controller */
+    double rule_tau, plain_tau;
+    uint32_t rounds; /* that the rules ranked */
 } sums;
 
 static mn_status collect(void *context, const mn_trained_row *row, mn_error *err)
@@ -49,7 +54,34 @@ static mn_status collect(void *context, const mn_trained_row *row, mn_error *err
                                                      .total_bytes = g->total_bytes,
                                                      .macs = g->macs}};
     t->accuracy[t->count] = row->val_accuracy;
-    return mn_genotype_parse(g->json, strlen(g->json), &t->genotypes[t->count++], err);
+    mn_genotype *genotype = &t->genotypes[t->count];
+    mn_status status = mn_genotype_parse(g->json, strlen(g->json), genotype, err);
+    if (status == MN_OK)
+        status = mn__measure_effort(genotype, &t->networks[t->count].needs.effort, err);
+    t->count += status == MN_OK;
+    return status;
+}
+
+/* Both rules on the networks of a round. */
+static mn_status compare_rules(const trained *t, sums *s, mn_error *err)
+{
+    double said[most_trained];
+    double plain[most_trained];
+    double rule_tau = 0.0;
+    double plain_tau = 0.0;
+    mn__ranker rule = mn__ranker_by_size();
+    mn_status status = rule.rank(rule.context, t->networks, t->count, said, err);
+    for (uint32_t i = 0; i < t->count; i++)
+        plain[i] = log((double)t->networks[i].needs.macs + 1.0) +
+                   log((double)t->networks[i].needs.weights_bytes + 1.0);
+    if (status == MN_OK)
+        status = mn__kendall_tau(said, t->accuracy, t->count, &rule_tau, err);
+    if (status == MN_OK)
+        status = mn__kendall_tau(plain, t->accuracy, t->count, &plain_tau, err);
+    s->rule_tau += rule_tau;
+    s->plain_tau += plain_tau;
+    s->rounds++;
+    return status;
 }
 
 static mn_status replay(mn__session *session, trained *t, sums *s, mn_error *err)
@@ -80,6 +112,11 @@ static void print(const char *what, const sums *s)
     printf("%s: %u rankings, %u by a controller", what, s->count, s->controllers);
     if (s->count > 0)
         printf(", tau %.3f, expected %.3f", s->tau / s->count, s->expected / s->count);
+    if (s->rounds > 0)
+        printf("; %u rounds, rule of size %.3f, without effort %.3f",
+               s->rounds,
+               s->rule_tau / s->rounds,
+               s->plain_tau / s->rounds);
     printf("\n");
 }
 
@@ -93,6 +130,8 @@ static mn_status run(const char *folder, uint32_t seeds, trained *t, sums *all, 
     for (t->round = 0; status == MN_OK && t->round < t->rounds; t->round++) {
         t->count = 0;
         status = mn_study_visit_trained(session.study, 0, UINT32_MAX, collect, t, err);
+        if (status == MN_OK && t->count >= least_trained)
+            status = compare_rules(t, &s, err);
         for (uint32_t seed = 1; status == MN_OK && t->count >= least_trained && seed <= seeds;
              seed++) {
             opts.seed = seed;
@@ -107,6 +146,9 @@ static mn_status run(const char *folder, uint32_t seeds, trained *t, sums *all, 
     all->expected += s.expected;
     all->count += s.count;
     all->controllers += s.controllers;
+    all->rule_tau += s.rule_tau;
+    all->plain_tau += s.plain_tau;
+    all->rounds += s.rounds;
     return MN_OK;
 }
 
@@ -120,7 +162,7 @@ int main(int argc, char **argv)
         seeds = (uint32_t)strtoul(argv[2], NULL, 10);
         first = 3;
     }
-    if (first >= argc || seeds == 0 || seeds > most_seeds || t == NULL) {
+    if (first >= argc || seeds > most_seeds || t == NULL) {
         fprintf(stderr, "usage: rank_study [--seeds N] STUDY...\n");
         free(t);
         return 2;

@@ -17,6 +17,16 @@ static mn_status deploy(const mn_genotype *genotype, mn_graph **ret_deployed, mn
     return status;
 }
 
+mn_status mn__measure_effort(const mn_genotype *genotype, double *ret_effort, mn_error *err)
+{
+    mn_graph *deployed = NULL;
+    mn_status status = deploy(genotype, &deployed, err);
+    if (status == MN_OK)
+        *ret_effort = mn__train_effort(deployed);
+    mn_graph_free(deployed);
+    return status;
+}
+
 static mn_status
 measure(const mn_genotype *genotype, const mn_plan_opts *opts, mn__needs *ret_needs, mn_error *err)
 {

@@ -15,7 +15,8 @@ static mn_status rank_by_size(void *context,
     (void)err;
     for (uint32_t i = 0; i < count; i++)
         ret_values[i] = log((double)candidates[i].needs.macs + 1.0) +
-                        log((double)candidates[i].needs.weights_bytes + 1.0);
+                        log((double)candidates[i].needs.weights_bytes + 1.0) -
+                        log(candidates[i].needs.effort + 1.0);
     return MN_OK;
 }
 

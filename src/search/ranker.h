@@ -26,9 +26,10 @@ typedef struct mn__ranker {
 } mn__ranker;
 
 /*
- * The rule that ranks until something has been learnt: log(multiply-adds) + log(weight bytes).
- * Among networks that keep a bound, those that compute more with more weights are the more
- * accurate ones as a rule; both logarithms, so that neither alone decides.
+ * The rule that ranks until something has been learnt: log(multiply-adds) + log(weight bytes) -
+ * log(effort). Among networks that keep a bound, those that compute more with more weights are the
+ * more accurate ones as a rule, and of two that compute as much the one that trains faster: it does
+ * it in few wide layers, the other in many thin ones.
  */
 mn__ranker mn__ranker_by_size(void);
 

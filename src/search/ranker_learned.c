@@ -15,6 +15,7 @@
 #include "base/size.h"
 #include "rank/encode.h"
 #include "rank/quality.h"
+#include "search/equal_time.h"
 
 /* A training of the study. */
 typedef struct example {
@@ -22,7 +23,8 @@ typedef struct example {
     char parent_id[MN_STUDY_ID_BYTES];
     uint32_t round;
     double accuracy; /* percent */
-    double gain;     /* share of the parent's errors that are gone, above the mean of the round */
+    double gain;     /* share of the parent's errors that are gone at equal time, above the mean of
+                        the round */
     mn__needs needs;
     mn_genotype genotype;
 } example;
@@ -65,34 +67,60 @@ static mn_status collect(void *context, const mn_trained_row *row, mn_error *err
                              .macs = genotype->macs};
     memcpy(one->id, genotype->id, sizeof one->id);
     memcpy(one->parent_id, genotype->parent_id, sizeof one->parent_id);
-    return mn_genotype_parse(genotype->json, strlen(genotype->json), &one->genotype, err);
+    mn_status status =
+        mn_genotype_parse(genotype->json, strlen(genotype->json), &one->genotype, err);
+    return status == MN_OK ? mn__measure_effort(&one->genotype, &one->needs.effort, err) : status;
 }
 
-/* Accuracy that a training is compared with: its parent's, or without one the mean of its round. */
-static double reference(const examples *all, const example *one)
+/* What a training is compared with: its parent, or without one the mean of its round. */
+typedef struct reference {
+    double accuracy;
+    mn__needs needs;
+} reference;
+
+static reference mean_of_round(const examples *all, uint32_t round)
 {
-    double sum = 0.0;
+    double accuracy = 0.0;
+    double effort = 0.0;
+    double macs = 0.0;
+    double weights = 0.0;
     uint32_t count = 0;
+    for (uint32_t i = 0; i < all->count; i++) {
+        const example *one = &all->items[i];
+        if (one->round != round)
+            continue;
+        accuracy += one->accuracy;
+        effort += one->needs.effort;
+        macs += (double)one->needs.macs;
+        weights += (double)one->needs.weights_bytes;
+        count++;
+    }
+    return (reference){.accuracy = accuracy / count,
+                       .needs = {.weights_bytes = (uint64_t)(weights / count),
+                                 .macs = (uint64_t)(macs / count),
+                                 .effort = effort / count}};
+}
+
+static reference reference_of(const examples *all, const example *one)
+{
     for (uint32_t i = 0; i < all->count; i++) {
         const example *other = &all->items[i];
         if (one->parent_id[0] != '\0' && strcmp(other->id, one->parent_id) == 0)
-            return other->accuracy;
-        if (other->round == one->round) {
-            sum += other->accuracy;
-            count++;
-        }
+            return (reference){other->accuracy, other->needs};
     }
-    return sum / count; /* `one` itself is of its round */
+    return mean_of_round(all, one->round);
 }
 
 /* The examples stand in order of their rounds. */
-static void find_gains(examples *all)
+static void find_gains(const mn__session *session, examples *all)
 {
     for (uint32_t i = 0; i < all->count; i++) {
         example *one = &all->items[i];
-        double base = reference(all, one);
-        double errors = base < 99.9 ? 100.0 - base : 0.1;
-        one->gain = (one->accuracy - base) / errors;
+        reference base = reference_of(all, one);
+        double base_errors = base.accuracy < 99.9 ? 1.0 - base.accuracy / 100.0 : 0.001;
+        double errors =
+            mn__equal_time_errors(session, 1.0 - one->accuracy / 100.0, &one->needs, &base.needs);
+        one->gain = (1.0 - base.accuracy / 100.0 - errors) / base_errors;
     }
     for (uint32_t first = 0, end = 0; first < all->count; first = end) {
         double sum = 0.0;
@@ -214,7 +242,7 @@ mn__learned_make(mn__session *session, uint32_t round, mn__learned *ret_learned,
     learned.ranking.samples = all.count;
     if (status != MN_OK || all.count < MN__RANK_LEAST)
         goto done;
-    find_gains(&all);
+    find_gains(session, &all);
     networks = mn_calloc(all.count, sizeof *networks);
     if (networks == NULL)
         status = mn_error_set(err, MN_ERR_NOMEM, "out of memory");

@@ -40,7 +40,7 @@ static double large_is_good(const mn_genotype *g)
 {
     mn__needs needs;
     assert_int_equal(mn__measure(g, MN_PRECISION_FLOAT32, &needs, NULL), MN_OK);
-    return 10.0 + log((double)needs.macs) + log((double)needs.weights_bytes);
+    return 10.0 + log((double)needs.macs) + log((double)needs.weights_bytes) - log(needs.effort);
 }
 
 static void put(bench *b,
