@@ -26,6 +26,8 @@ def finalists(study):
     """A dictionary for each finalist of the study's first finals."""
     with sqlite3.connect("file:%s?mode=ro" % (study / "study.db"), uri=True) as db:
         plan = db.execute("SELECT detail_json FROM events WHERE kind = 'finals' AND number = 0").fetchone()
+        if plan is None:
+            return []
         rung, size = db.execute("SELECT rung, options_json FROM rungs WHERE rung < ? ORDER BY rung DESC",
                                 (FINALS_RUNG,)).fetchone()
         rows = db.execute(
@@ -33,8 +35,6 @@ def finalists(study):
             "ON r.genotype_id = f.genotype_id AND r.rung = ? AND r.seed = 0 JOIN genotypes AS g "
             "ON g.id = f.genotype_id WHERE f.rung = ? AND f.seed = 0 AND NOT f.failed AND NOT r.failed",
             (rung, FINALS_RUNG)).fetchall()
-    if plan is None:
-        return []
     size = json.loads(size)
     return [{"study": study, "errors": 100 - final, "epochs": json.loads(plan[0])["epochs"],
              "rung errors": 100 - before, "rung images": size["epochs"] * size["images"],

@@ -11,7 +11,7 @@
  * ranking had chosen: tau is of the best few of some hundred. Of all rounds of at least four
  * trainings it prints the mean tau of the rule of size, and of what the rule would be without
  * effort: random search and evolution, which rank nothing, show what it is worth among all
- * networks.
+ * networks. Accuracies count as they are, not at equal time.
  */
 #include <math.h>
 #include <stdio.h>
